@@ -1,0 +1,1 @@
+"""Observability for multiplayer game servers, centred on the OpenTelemetry Collector."""

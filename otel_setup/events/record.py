@@ -1,0 +1,77 @@
+"""One event, as subscribers see it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from otel_setup.catalogue import EventType, Severity
+from otel_setup.text import clean_data
+
+_NANOSECONDS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemEvent:
+    """Something that happened.
+
+    Parameters:
+        event_type: its name; foreign names are welcome (``EventType("my.event")``).
+        timestamp_ns: UTC, nanoseconds since 1970.
+        game_id, room_id, player_id, connection_id: whom it concerns, where known.
+        correlation_id: of the request or message that led to it.
+        trace_id, span_id: hexadecimal ids of the span it happened in, or "".
+        severity: of its log record.
+        data: what the catalogue declares for this event (by its short names), and what the caller added.
+        metadata: about the event rather than of it.
+        event_id: unique, ``log.record.uid`` in exported records; empty until published.
+        sequence: its place in the local stream, from 1; 0 until published.
+    """
+
+    event_type: EventType
+    timestamp_ns: int = field(default_factory=time.time_ns)
+    game_id: str | None = None
+    room_id: str | None = None
+    player_id: str | None = None
+    connection_id: str | None = None
+    correlation_id: str | None = None
+    trace_id: str = ""
+    span_id: str = ""
+    severity: Severity = Severity.INFO
+    data: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    event_id: str = ""
+    sequence: int = 0
+
+    @property
+    def timestamp(self) -> datetime:
+        """When it happened, UTC, to the microsecond."""
+        seconds, nanoseconds = divmod(self.timestamp_ns, _NANOSECONDS)
+        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=nanoseconds // 1000)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The event in JSON values: ISO 8601 time, the type's value, ids that are not known as None."""
+        return {
+            "event_id": self.event_id,
+            "sequence": self.sequence,
+            "event_type": self.event_type.value,
+            "timestamp": self.timestamp.isoformat(),
+            "severity": self.severity.name,
+            "game_id": self.game_id,
+            "room_id": self.room_id,
+            "player_id": self.player_id,
+            "connection_id": self.connection_id,
+            "correlation_id": self.correlation_id,
+            "trace_id": self.trace_id or None,
+            "span_id": self.span_id or None,
+            "data": clean_data(self.data),
+            "metadata": clean_data(self.metadata),
+        }
+
+    def to_json(self) -> str:
+        """``to_dict()`` on one line."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
