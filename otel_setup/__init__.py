@@ -1,1 +1,114 @@
-"""Observability for multiplayer game servers, centred on the OpenTelemetry Collector."""
+"""Observability for multiplayer game servers, centred on the OpenTelemetry Collector.
+
+import otel_setup
+
+otel_setup.configure(service="liap-tui", collector="http://localhost:4318")
+monitor = otel_setup.get_enterprise_monitor()
+
+async with monitor.monitor_state_transition("game123", "PREPARATION", "DECLARATION"):
+    ...
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from otel_setup.catalogue import Attribute, Catalogue, EventType, Kind, Metric, build
+from otel_setup.config import ConfigError, Options
+from otel_setup.correlation import (
+    CorrelatedLogger,
+    CorrelationContext,
+    CorrelationMiddleware,
+    add_correlation_metadata,
+    clear_correlation,
+    correlation,
+    extract_correlation_header,
+    get_correlation_id,
+    inject_correlation_header,
+    propagate_correlation_to_task,
+    propagate_correlation_to_thread,
+    set_correlation_id,
+    with_correlation,
+)
+from otel_setup.events.filter import EventFilter
+from otel_setup.events.logger import EventLogger
+from otel_setup.events.record import SystemEvent
+from otel_setup.events.stream import (
+    EventStream,
+    EventSubscriber,
+    StreamClosed,
+    SubscriberExistsError,
+    SubscriberLimitError,
+)
+from otel_setup.game_model import LIAP_TUI, GameModel
+from otel_setup.ledger import Bounds, Seat
+from otel_setup.metric_config import MetricConfig, MetricTag, configure_metrics
+from otel_setup.monitor import EnterpriseMonitor, configure_enterprise_monitoring, get_enterprise_monitor
+from otel_setup.prometheus import PrometheusExporter, start_metrics_server
+from otel_setup.queue_tokens import QueueToken
+from otel_setup.telemetry import Telemetry, configure
+from otel_setup.tracing import SpanKind, StateTracer, TraceContext
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+    prometheus_router: APIRouter
+
+__all__ = [
+    "LIAP_TUI",
+    "Attribute",
+    "Bounds",
+    "Catalogue",
+    "ConfigError",
+    "CorrelatedLogger",
+    "CorrelationContext",
+    "CorrelationMiddleware",
+    "EnterpriseMonitor",
+    "EventFilter",
+    "EventLogger",
+    "EventStream",
+    "EventSubscriber",
+    "EventType",
+    "GameModel",
+    "Kind",
+    "Metric",
+    "MetricConfig",
+    "MetricTag",
+    "Options",
+    "PrometheusExporter",
+    "QueueToken",
+    "Seat",
+    "SpanKind",
+    "StateTracer",
+    "StreamClosed",
+    "SubscriberExistsError",
+    "SubscriberLimitError",
+    "SystemEvent",
+    "Telemetry",
+    "TraceContext",
+    "add_correlation_metadata",
+    "build",
+    "clear_correlation",
+    "configure",
+    "configure_enterprise_monitoring",
+    "configure_metrics",
+    "correlation",
+    "extract_correlation_header",
+    "get_correlation_id",
+    "get_enterprise_monitor",
+    "inject_correlation_header",
+    "prometheus_router",
+    "propagate_correlation_to_task",
+    "propagate_correlation_to_thread",
+    "set_correlation_id",
+    "start_metrics_server",
+    "with_correlation",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "prometheus_router":  # needs FastAPI, which only those who mount it must have
+        from otel_setup import prometheus
+
+        return prometheus.prometheus_router
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

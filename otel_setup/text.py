@@ -73,7 +73,7 @@ def clean_data(value: object, depth: int = MAX_DATA_DEPTH) -> JSONValue:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
-        return int(value) if abs(value) < _MAX_INT else str(value)[:MAX_ID_LENGTH]
+        return int(value) if abs(value) < _MAX_INT else _text_of(value)[:MAX_ID_LENGTH]
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(value)
     if isinstance(value, str):

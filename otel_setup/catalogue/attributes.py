@@ -17,6 +17,8 @@ HUMAN, BOT, UNKNOWN = "human", "bot", "unknown"
 RECEIVE, TRANSMIT = "receive", "transmit"
 ACTION_OUTCOMES = ("accepted", "rejected", "invalid", "failed", "cancelled")
 TRANSITION_OUTCOMES = ("success", "failed", "cancelled")
+COMPONENTS = ("monitor", "stream", "ledger", "measures", "tracing", "export", "runtime", "scrape")
+SIGNALS = ("traces", "metrics", "logs")
 REDEAL_OUTCOMES = ("requested", "accepted", "declined", "timed_out")
 DECLARATION_OUTCOMES = ("hit", "zero_kept", "missed")
 ROOM_HEALTH = ("healthy", "idle", "warning", "critical")
@@ -90,11 +92,7 @@ BROADCAST_OUTCOME = Attribute(
 )
 MEMORY_TYPE = Attribute(name="type", values=("rss", "vms"), description="Resident or virtual.")
 GENERATION = Attribute(name="generation", values=("0", "1", "2"), description="Of CPython's garbage collector.")
-COMPONENT = Attribute(
-    name="component",
-    values=("monitor", "stream", "ledger", "measures", "tracing", "export", "runtime", "scrape"),
-    description="The part of the product.",
-)
+COMPONENT = Attribute(name="component", values=COMPONENTS, description="The part of the product.")
 REFUSAL = Attribute(
     name="reason",
     values=(
@@ -120,6 +118,7 @@ IRREGULARITY = Attribute(
         "unknown_action",
         "unknown_message",
         "text_cleaned",
+        "invalid_count",
         "seats_contradict_counts",
         "unknown_winner",
     ),
@@ -139,7 +138,7 @@ BOUND = Attribute(
     ),
     description="The setting that was reached.",
 )
-SIGNAL = Attribute(name="signal", values=("traces", "metrics", "logs"), description="The OpenTelemetry signal.")
+SIGNAL = Attribute(name="signal", values=SIGNALS, description="The OpenTelemetry signal.")
 
 # --- payload of spans and events -----------------------------------------------------------------------------------
 STATE_FROM = Attribute(name="state.from", key="from_state", description="The phase left.", examples=("preparation",))
@@ -157,9 +156,18 @@ ORDINAL = Attribute(
 SUCCESS = Attribute(name="success", type=BOOLEAN, description="Whether it succeeded.")
 DURATION_MS = Attribute(name="duration_ms", type=DOUBLE, description="How long it took, in milliseconds.")
 ERROR_TYPE = Attribute(name="error.type", key="error_type", description="Class of the error.", examples=("ValueError",))
-ERROR = Attribute(name="error.message", key="error", description="The error's text.")
-ERROR_MESSAGE = Attribute(name="error.message", key="error_message", description="The error's text.")
-STACK_TRACE = Attribute(name="exception.stacktrace", key="stack_trace", description="The stack, where one was given.")
+ERROR = Attribute(
+    name="error.message", key="error", description="The error's text.", examples=("no such piece in this hand",)
+)
+ERROR_MESSAGE = Attribute(
+    name="error.message", key="error_message", description="The error's text.", examples=("no such piece in this hand",)
+)
+STACK_TRACE = Attribute(
+    name="exception.stacktrace",
+    key="stack_trace",
+    description="The stack, where one was given.",
+    examples=('File "turn.py", line 7, in play',),
+)
 ACTION_TYPE = Attribute(
     name="action.type", key="action_type", description="What the player did.", examples=("play_pieces",)
 )
@@ -212,8 +220,12 @@ GAME_DURATION = Attribute(
 )
 ROUND = Attribute(name="game.round", key="round_number", type=INT, description="The round, from 1.")
 TURNS = Attribute(name="game.turns", key="turns", type=INT, description="Turns completed so far.")
-STARTER = Attribute(name="round.starter", key="starter", personal=True, description="Who starts.")
-TURN_WINNER = Attribute(name="turn.winner", key="turn_winner", personal=True, description="Who won the turn.")
+STARTER = Attribute(
+    name="round.starter", key="starter", personal=True, description="Who starts.", examples=("player1",)
+)
+TURN_WINNER = Attribute(
+    name="turn.winner", key="turn_winner", personal=True, description="Who won the turn.", examples=("player1",)
+)
 REDEAL_RESULT = Attribute(
     name="redeal.outcome", key="outcome", values=REDEAL_OUTCOMES, description="What became of the request."
 )
@@ -245,10 +257,15 @@ RECIPIENTS = Attribute(
 BROADCAST_MS = Attribute(
     name="broadcast.time_ms", key="broadcast_time_ms", type=DOUBLE, description="Milliseconds to queue it."
 )
-METRIC_NAME = Attribute(name="metric.name", key="metric", description="The business metric.")
+METRIC_NAME = Attribute(
+    name="metric.name", key="metric", description="The business metric.", examples=("coins.earned",)
+)
 METRIC_VALUE = Attribute(name="metric.value", key="value", type=DOUBLE, description="The value recorded.")
 PRODUCER_EPOCH = Attribute(
-    name="producer.epoch", key="epoch", description="Names one life of one process between configurations."
+    name="producer.epoch",
+    key="epoch",
+    description="Names one life of one process between configurations.",
+    examples=("1f0c9b2e",),
 )
 LAST_SEQUENCE = Attribute(
     name="producer.last_sequence", key="last_sequence", type=INT, description="Events emitted in this epoch."

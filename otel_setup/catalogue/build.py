@@ -16,7 +16,8 @@ from otel_setup.catalogue.types import Attribute, Event, FromModel, Kind, LabelS
 from otel_setup.game_model import LIAP_TUI, OTHER, GameModel
 
 OWN_PREFIX = "otel_setup"
-_METRIC_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
+_WORD = r"[a-z][a-z0-9]*(_[a-z0-9]+)*"
+_METRIC_NAME = re.compile(rf"{_WORD}(\.{_WORD})*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +103,7 @@ def build(model: GameModel = LIAP_TUI, prefix: str | None = None, extra: Sequenc
 
 
 def _built(metric: Metric, model: GameModel, prefix: str, *, business: bool) -> BuiltMetric:
-    name = f"{OWN_PREFIX if metric.own else prefix}.{metric.name}"
+    name = _exported_name(metric, prefix)
     labels = {attribute.name: values_of(attribute, model) or () for attribute in metric.attributes}
     zeros: Iterable[LabelSet] = ()
     if metric.kind is Kind.COUNTER:
@@ -117,19 +118,24 @@ def _built(metric: Metric, model: GameModel, prefix: str, *, business: bool) -> 
     )
 
 
+def _exported_name(metric: Metric, prefix: str) -> str:
+    return f"{OWN_PREFIX if metric.own else prefix}.{metric.name}"
+
+
 def _whole_product(labels: Mapping[str, tuple[str, ...]]) -> Iterable[LabelSet]:
     return (dict(zip(labels, values, strict=True)) for values in product(*labels.values()))
 
 
 def _problems(prefix: str, metrics: Sequence[Metric], model: GameModel) -> Iterator[str]:
     if not _METRIC_NAME.fullmatch(prefix):
-        yield f"prefix {prefix!r} is not lower case letters, digits, underscores and dots"
+        yield f"prefix {prefix!r} is not lower case words joined by dots or single underscores"
     names = [metric.name for metric in metrics]
     yield from (f"metric {name!r} is declared twice" for name in sorted({n for n in names if names.count(n) > 1}))
+    yield from _naming_problems(prefix, metrics)
     for metric in metrics:
         where = f"metric {metric.name!r}"
         if not _METRIC_NAME.fullmatch(metric.name):
-            yield f"{where}: the name is not lower case words joined by dots"
+            yield f"{where}: the name is not lower case words joined by dots or single underscores"
         if metric.unit == "1":
             yield f"{where}: unit '1' gets different names by scrape and by OTLP; use '' or '{{game}}'"
         if (metric.kind is Kind.HISTOGRAM) != bool(metric.buckets):
@@ -137,9 +143,26 @@ def _problems(prefix: str, metrics: Sequence[Metric], model: GameModel) -> Itera
         if list(metric.buckets) != sorted(set(metric.buckets)):
             yield f"{where}: buckets must rise"
         for attribute in metric.attributes:
+            if not re.fullmatch(_WORD, attribute.name):
+                yield f"{where}: label {attribute.name!r} is not lower case words joined by single underscores"
             if attribute.identifies or attribute.personal:
                 yield f"{where}: {attribute.name!r} is an id; its series would grow with traffic"
             elif attribute.values is None:
                 yield f"{where}: label {attribute.name!r} needs a closed set of values"
             elif OTHER in (values_of(attribute, model) or ()):
                 yield f"{where}: label {attribute.name!r} declares {OTHER!r}, which means outside the set"
+
+
+def _naming_problems(prefix: str, metrics: Sequence[Metric]) -> Iterator[str]:
+    """Names that Prometheus would not carry the same way everywhere, or would take for one another."""
+    families: dict[str, str] = {}
+    for metric in metrics:
+        if metric.unit == "1":
+            continue
+        try:
+            family = prometheus_name(_exported_name(metric, prefix), metric.unit, metric.kind)
+        except ValueError as problem:
+            yield str(problem)
+            continue
+        if (first := families.setdefault(family, metric.name)) != metric.name:
+            yield f"metrics {first!r} and {metric.name!r} are both {family} in Prometheus"

@@ -478,7 +478,7 @@ class M:
     # --- the product's own health --------------------------------------------------------------------------------
     INTERNAL_ERRORS = Metric(
         name="internal.errors",
-        kind=Kind.COUNTER,
+        kind=Kind.OBSERVABLE_COUNTER,
         unit="{error}",
         description="Faults inside monitoring that were kept from the game.",
         moves="Above 0 is a bug of this product; the log has the first of each kind.",

@@ -33,17 +33,19 @@ def prometheus_name(name: str, unit: str, kind: Kind) -> str:
         kind: counters end in ``_total``.
 
     Raises:
-        ValueError: for a unit whose suffix this module does not know.
+        ValueError: for a unit whose suffix this module does not know, and for a name that already says a suffix it
+            would get: the OTLP receiver and the Python exporter make different names of those.
     """
     suffix = _ANNOTATION.sub("", unit)
     if suffix and suffix not in _UNITS:
         raise ValueError(f"metric {name!r}: unit {unit!r} has no known Prometheus suffix; add it to prometheus_names")
-    parts = [_ILLEGAL.sub("_", name)]
-    if suffix and _UNITS[suffix] not in parts[0].split("_"):
-        parts.append(_UNITS[suffix])
-    if kind.is_counter:
-        parts.append("total")
-    return "_".join(parts)
+    words = _ILLEGAL.sub("_", name).split("_")
+    suffixes = [*([_UNITS[suffix]] if suffix else []), *(["total"] if kind.is_counter else [])]
+    if said := [word for word in suffixes if word in words]:
+        raise ValueError(
+            f"metric {name!r} says {said[0]!r}, which Prometheus adds for the unit or the kind; leave it out"
+        )
+    return "_".join([*words, *suffixes])
 
 
 def series_names(family: str, kind: Kind) -> tuple[str, ...]:

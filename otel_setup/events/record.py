@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from otel_setup.catalogue import EventType, Severity
-from otel_setup.text import clean_data
+from otel_setup.text import clean_data, clean_id
 
 _NANOSECONDS = 1_000_000_000
 
@@ -58,14 +58,14 @@ class SystemEvent:
         return {
             "event_id": self.event_id,
             "sequence": self.sequence,
-            "event_type": self.event_type.value,
+            "event_type": clean_id(self.event_type.value),
             "timestamp": self.timestamp.isoformat(),
             "severity": self.severity.name,
-            "game_id": self.game_id,
-            "room_id": self.room_id,
-            "player_id": self.player_id,
-            "connection_id": self.connection_id,
-            "correlation_id": self.correlation_id,
+            "game_id": _id_or_none(self.game_id),
+            "room_id": _id_or_none(self.room_id),
+            "player_id": _id_or_none(self.player_id),
+            "connection_id": _id_or_none(self.connection_id),
+            "correlation_id": _id_or_none(self.correlation_id),
             "trace_id": self.trace_id or None,
             "span_id": self.span_id or None,
             "data": clean_data(self.data),
@@ -75,3 +75,8 @@ class SystemEvent:
     def to_json(self) -> str:
         """``to_dict()`` on one line."""
         return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
+
+
+def _id_or_none(value: str | None) -> str | None:
+    # Whoever made the event may not have cleaned its ids, and half a surrogate pair cannot be encoded.
+    return None if value is None else clean_id(value)

@@ -1,0 +1,73 @@
+"""Command line: ``python -m otel_setup COMMAND``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import io
+import os
+import sys
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """A command: the module whose ``main(arguments)`` runs it, one line of help, one example."""
+
+    module: str
+    help: str
+    example: str
+
+
+COMMANDS = {
+    "catalogue": Command(
+        "otel_setup.cli.catalogue",
+        "every metric, span, event and attribute of a game",
+        "catalogue --kind metrics",
+    ),
+}
+"""Every command. A module is imported when its command is used, so that none costs the others their start-up."""
+
+BROKEN_PIPE = 141
+"""Exit code after the reader of the output went away: 128 + SIGPIPE, as shells report it."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command, or print what there is; returns the exit code (2: the arguments make no sense)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that lacks a character shows its number, where Python would stop the command.
+            stream.reconfigure(errors="backslashreplace")
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        if options.command is None:
+            parser.print_help()
+            code = 0
+        else:
+            code = int(importlib.import_module(COMMANDS[options.command].module).main(options.arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes standard output once more at exit; that one must not fail.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    lines = ["commands:", *(f"  {name:{width}}  {command.help}" for name, command in COMMANDS.items())]
+    lines += ["", "examples:", *(f"  python -m otel_setup {command.example}" for command in COMMANDS.values())]
+    lines += ["", "python -m otel_setup COMMAND --help says what a command takes."]
+    parser = argparse.ArgumentParser(
+        prog="python -m otel_setup",
+        description="Observability for multiplayer game servers.",
+        epilog="\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", nargs="?", choices=COMMANDS, metavar="COMMAND", help="one of those below")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="what the command takes")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,240 @@
+"""The two blocks a game wraps its work in: a transition, and the processing of an action.
+
+A block never changes what its body does: results and exceptions pass, cancellation passes, and leaving it awaits
+nothing, because the body may have cancelled the very task it runs in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, Status, StatusCode
+from opentelemetry.util.types import Attributes, AttributeValue
+
+from otel_setup.catalogue import EventType
+from otel_setup.catalogue import attributes as a
+from otel_setup.catalogue.spans import ACTION_SPAN, TRANSITION_SPAN
+from otel_setup.core import Core
+from otel_setup.correlation import correlation, generate_correlation_id, get_correlation_id
+from otel_setup.events.record import SystemEvent
+from otel_setup.queue_tokens import QueueToken
+from otel_setup.text import clean_id, clean_text
+from otel_setup.tracing import Current, fail, start_span
+
+_MS = 1000
+
+
+class Handle(Span):
+    """The span of a block, which also takes the outcome the game decides on."""
+
+    def __init__(self) -> None:
+        self._span: Span = INVALID_SPAN
+        self.decided: str | None = None
+
+    def outcome(self, outcome: str) -> None:
+        """Says how the block's work ended; of an action ``accepted``, ``rejected`` or ``invalid``.
+
+        Anything else counts as a label value outside its set. The last call before the block ends decides.
+        """
+        self.decided = clean_id(outcome)
+
+    def end(self, end_time: int | None = None) -> None:
+        """Does nothing: the block ends its span."""
+
+    def get_span_context(self) -> SpanContext:
+        return self._span.get_span_context()
+
+    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
+        self._span.set_attributes(attributes)
+
+    def set_attribute(self, key: str, value: AttributeValue) -> None:
+        self._span.set_attribute(key, value)
+
+    def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None:
+        self._span.add_event(name, attributes, timestamp)
+
+    def add_link(self, context: SpanContext, attributes: Attributes = None) -> None:
+        self._span.add_link(context, attributes)
+
+    def update_name(self, name: str) -> None:
+        self._span.update_name(name)
+
+    def is_recording(self) -> bool:
+        return self._span.is_recording()
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        self._span.set_status(status, description)
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Attributes = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        self._span.record_exception(exception, attributes, timestamp, escaped)
+
+
+class _Block:
+    """What both blocks share: correlation, span, time, and how it ended.
+
+    Parameters:
+        core: what the process observes with.
+        correlation_id: for everything inside; the current one, or a new one, where not given.
+    """
+
+    def __init__(self, core: Core, correlation_id: str | None) -> None:
+        self.core = core
+        self.handle = Handle()
+        self._wanted_correlation = correlation_id
+        self._resources = contextlib.ExitStack()
+        self._started_at = 0.0
+
+    def begin(self, name: str, attributes: Mapping[str, Any], explicit: Context | None = None) -> None:
+        """Starts the span and the correlation; what fails here is left out, never raised."""
+        with self.core.faults.guard("tracing"):
+            wanted = self._wanted_correlation or get_correlation_id() or generate_correlation_id()
+            self._resources.enter_context(correlation(wanted))
+            span = start_span(self.core, name, {**attributes, a.CORRELATION_ID.name: get_correlation_id()}, explicit)
+            self.handle._span = span
+            self._resources.callback(span.end)
+            self._resources.callback(Current(span).leave)
+        self._started_at = time.perf_counter()
+
+    @property
+    def milliseconds(self) -> float:
+        """Since the block began."""
+        return (time.perf_counter() - self._started_at) * _MS
+
+    def finish(self) -> None:
+        """Ends span and correlation."""
+        with self.core.faults.guard("tracing"):
+            self._resources.close()
+
+    def publish(self, event_type: EventType, data: Mapping[str, Any], **ids: str | None) -> None:
+        """Publishes one of the block's events."""
+        with self.core.faults.guard("monitor"):
+            self.core.publish(SystemEvent(event_type=event_type, data=data, **ids))  # type: ignore[arg-type]
+
+    def failure(self, error: BaseException | None) -> dict[str, Any]:
+        """What the events say of an exception; the span is marked. Cancellation is no error."""
+        if error is None:
+            return {}
+        if isinstance(error, asyncio.CancelledError):
+            return {"error": "cancelled", "error_type": type(error).__qualname__, "outcome": "cancelled"}
+        with self.core.faults.guard("tracing"):
+            fail(self.handle._span, type(error).__qualname__, clean_text(error))
+        return {"error": clean_text(error), "error_type": type(error).__qualname__, "outcome": "failed"}
+
+
+class TransitionBlock:
+    """``async with monitor.monitor_state_transition(...)``."""
+
+    def __init__(self, core: Core, game_id: object, from_state: object, to_state: object, correlation_id: str | None):
+        self._block = _Block(core, correlation_id)
+        self._game_id = game_id
+        self._states = (from_state, to_state)
+        self._data: dict[str, Any] = {}
+
+    async def __aenter__(self) -> Handle:
+        core = self._block.core
+        with core.faults.guard("monitor"):
+            left, entered = core.phase(self._states[0]), core.phase(self._states[1])
+            legal = core.settings.model.is_legal(left, entered)
+            self._data = {"from_state": left, "to_state": entered, "legal": legal, "ordinal": core.next_ordinal()}
+            game_id = self._game_id = clean_id(self._game_id)
+            self._block.begin(
+                TRANSITION_SPAN.name.format_map({"from": left, "to": entered}),
+                {
+                    a.GAME_ID.name: game_id,
+                    a.STATE_FROM.name: left,
+                    a.STATE_TO.name: entered,
+                    a.STATE_LEGAL.name: legal,
+                },
+            )
+            if not legal:
+                edge = {"from_state": left, "to_state": entered}
+                self._block.publish(EventType.STATE_TRANSITION_ILLEGAL, edge, game_id=game_id)
+            self._block.publish(EventType.STATE_TRANSITION_START, self._data, game_id=game_id)
+        return self._block.handle
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        with self._block.core.faults.guard("monitor"):
+            duration = {"duration_ms": self._block.milliseconds}
+            failure = self._block.failure(error)
+            if not failure and self._block.handle.decided == "failed":
+                failure = {"error": "the game said so", "error_type": "failed", "outcome": "failed"}
+            outcome = EventType.STATE_TRANSITION_FAILED if failure else EventType.STATE_TRANSITION_COMPLETE
+            data = {**self._data, **duration, **failure, "success": not failure}
+            self._block.publish(outcome, data, game_id=str(self._game_id))
+        self._block.finish()
+
+
+class ActionBlock:
+    """``async with monitor.monitor_action_processing(...)``."""
+
+    def __init__(
+        self,
+        core: Core,
+        game_id: object,
+        action_type: object,
+        player_id: object,
+        correlation_id: str | None,
+        token: QueueToken | None,
+    ):
+        self._block = _Block(core, correlation_id or (token.correlation_id if token else None))
+        self._ids = {"game_id": game_id, "player_id": player_id}
+        self._action = action_type
+        self._token = token
+        self._data: dict[str, Any] = {}
+
+    async def __aenter__(self) -> Handle:
+        core = self._block.core
+        with core.faults.guard("monitor"):
+            ids = self._ids = {key: clean_id(value) for key, value in self._ids.items()}
+            action = core.action(self._action)
+            waited = core.waiting.take(self._token) if self._token is not None else None
+            self._data = {"action_type": action}
+            self._block.begin(
+                ACTION_SPAN.name.format(type=action),
+                {a.GAME_ID.name: ids["game_id"], a.PLAYER_ID.name: ids["player_id"], a.ACTION_TYPE.name: action},
+                explicit=self._token.context if self._token is not None else None,
+            )
+            self._publish(EventType.ACTION_QUEUED, status="queued")
+            if waited is not None:
+                self._data["queue_wait_ms"] = waited * _MS
+                self._block.handle.set_attribute(a.QUEUE_WAIT_MS.name, waited * _MS)
+            self._publish(EventType.ACTION_PROCESSING, status="processing")
+        return self._block.handle
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        core = self._block.core
+        with core.faults.guard("monitor"):
+            duration = self._block.milliseconds
+            failure = self._block.failure(error)
+            actor = core.ledger.actor(str(self._ids["game_id"]), str(self._ids["player_id"]))
+            outcome = failure.pop("outcome", None) or self._block.handle.decided or "accepted"
+            self._block.handle.set_attributes({a.ACTION_OUTCOME.name: outcome, a.ACTION_ACTOR.name: actor})
+            self._publish(
+                EventType.ACTION_FAILED if failure else EventType.ACTION_COMPLETED,
+                status="failed" if failure else "completed",
+                duration_ms=duration,
+                outcome=outcome,
+                actor=actor,
+                **failure,
+            )
+        self._block.finish()
+
+    def _publish(self, event_type: EventType, **data: Any) -> None:
+        ids = {key: str(value) or None for key, value in self._ids.items()}
+        self._block.publish(event_type, {**self._data, **data}, **ids)

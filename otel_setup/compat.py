@@ -1,0 +1,121 @@
+"""The parts of the API this product succeeds that programs reach through the monitor's attributes.
+
+``monitor.game_metrics`` and ``monitor.metrics_collector`` keep their names and meanings; both end where every call of
+the monitor ends, so nothing is counted in two places.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from otel_setup.catalogue import EventType
+from otel_setup.ledger import reports
+from otel_setup.recorder import Recorder
+from otel_setup.text import clean_id
+
+
+class GameMetricsCollector:
+    """Records single facts about games, and reads what has come of them.
+
+    Parameters:
+        recorder: where everything is recorded.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self.record_game_start = recorder.record_game_start
+        self.record_game_end = recorder.record_game_end
+        self.record_phase_duration = recorder.record_phase_duration
+
+    async def record_player_action(
+        self, player_id: str, action_type: str, response_time_ms: float, game_id: str | None = None
+    ) -> None:
+        """A player did something outside the queue of actions, within ``response_time_ms`` milliseconds."""
+        await self._recorder.record_event(
+            EventType.PLAYER_ACTION,
+            player_id=player_id,
+            game_id=game_id,
+            action_type=action_type,
+            duration_ms=response_time_ms,
+        )
+
+    async def record_state_transition(
+        self, game_id: str, from_state: str, to_state: str, transition_time_ms: float
+    ) -> None:
+        """A transition that took ``transition_time_ms`` milliseconds has succeeded."""
+        await self._recorder.record_event(
+            EventType.STATE_TRANSITION_COMPLETE,
+            game_id=game_id,
+            from_state=from_state,
+            to_state=to_state,
+            duration_ms=transition_time_ms,
+            ordinal=self._recorder.core.next_ordinal(),
+            success=True,
+        )
+
+    async def record_websocket_connection(self, connection_id: str, connected: bool) -> None:
+        """A socket was opened, or closed."""
+        await self._recorder.record_websocket_event(connection_id, "connect" if connected else "disconnect")
+
+    async def record_websocket_broadcast(
+        self, room_id: str, recipient_count: int, broadcast_time_ms: float, success: bool = True
+    ) -> None:
+        """A message was queued for ``recipient_count`` sockets within ``broadcast_time_ms`` milliseconds."""
+        data = {"recipient_count": recipient_count, "broadcast_time_ms": broadcast_time_ms, "success": success}
+        await self._recorder.record_websocket_event("", "broadcast", room_id, data)
+
+    def get_hourly_metrics(self, hours: int = 24) -> dict[str, dict[str, int]]:
+        """Games started, completed, abandoned, players and turns of the last hours, by hour (UTC)."""
+        return reports.hourly_metrics(self._recorder.core.ledger, hours)
+
+    def get_player_metrics(self, player_id: str | None = None) -> dict[str, Any]:
+        """One player's games, wins, score, actions and mean response time, or the figures of all."""
+        player = None if player_id is None else clean_id(player_id)
+        return reports.player_metrics(self._recorder.core.ledger, player)
+
+    def get_phase_metrics(self) -> dict[str, dict[str, float]]:
+        """Mean, minimum, maximum and p95 of each phase, in seconds."""
+        return reports.phase_metrics(self._recorder.core.ledger)
+
+    def get_game_analytics(self) -> dict[str, Any]:
+        """Games in all, active, completed, abandoned, and their averages."""
+        return reports.game_analytics(self._recorder.core.ledger)
+
+
+class MetricsCollector:
+    """Records the game's own metrics, those it declared. The first call with another name is logged, each counted.
+
+    Parameters:
+        recorder: where everything is recorded.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    async def increment(self, name: str, value: float = 1, tags: Mapping[str, str] | None = None) -> None:
+        """Adds to a counter."""
+        await self._recorder.record_metric(name, value, **(tags or {}))
+
+    async def gauge(self, name: str, value: float, tags: Mapping[str, str] | None = None) -> None:
+        """Sets a gauge."""
+        await self._recorder.record_metric(name, value, **(tags or {}))
+
+    async def histogram(self, name: str, value: float, tags: Mapping[str, str] | None = None) -> None:
+        """Records a value of a histogram."""
+        await self._recorder.record_metric(name, value, **(tags or {}))
+
+    @contextmanager
+    def timer(self, name: str, tags: Mapping[str, str] | None = None) -> Iterator[None]:
+        """Records the block's duration, in seconds, in a histogram."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._recorder.record_metric_now(name, time.perf_counter() - started, tags or {})
+
+    def get_metrics(self) -> list[str]:
+        """Names of the metrics the game declared."""
+        return [built.declared.name for built in self._recorder.core.catalogue.metrics if built.business]

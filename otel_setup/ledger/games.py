@@ -1,0 +1,175 @@
+"""How events change games: start and end, transitions, phases, rounds and turns."""
+
+from __future__ import annotations
+
+from otel_setup.catalogue.attributes import BOT, HUMAN
+from otel_setup.events.record import SystemEvent
+from otel_setup.ledger.payload import (
+    count,
+    is_cancelled,
+    milliseconds,
+    number,
+    only_type,
+    scores_of,
+    seating,
+    winners_of,
+)
+from otel_setup.ledger.state import Facts, LiveGame, PhaseStats
+from otel_setup.ledger.store import Store
+
+_NS = 1e9
+
+
+def game_started(store: Store, event: SystemEvent, facts: Facts) -> None:
+    """A game is live from here on."""
+    game_id = event.game_id or ""
+    if game_id in store.games:
+        facts.counted, facts.irregular = False, "game_started_twice"
+        return
+    seats, player_count, bot_count = seating(event.data, facts)
+    now = store.clock()
+    game = LiveGame(
+        game_id=game_id,
+        room_id=event.room_id or game_id,
+        state=store.model.initial,
+        started_at=now,
+        started_ns=event.timestamp_ns,
+        last_activity_at=now,
+        player_count=player_count,
+        bot_count=bot_count,
+        seats=seats,
+    )
+    store.add_game(game)
+    store.started += 1
+    store.add_hourly(event, "games_started")
+    store.add_hourly(event, "total_players", player_count)
+    room = store.open_room(game.room_id, event, announced=False)
+    room.games += 1
+    store.rooms_played += room.announced and room.games == 1
+    room.game_id, room.state = game_id, game.state
+    room.player_count, room.bot_count = player_count, bot_count
+
+
+def game_ended(store: Store, event: SystemEvent, facts: Facts) -> None:
+    """A game is over: decided, or abandoned."""
+    game_id = event.game_id or ""
+    game = store.games.get(game_id)
+    if game is None:
+        facts.counted = False
+        facts.irregular = "game_ended_twice" if game_id in store.ended else "unknown_game_ended"
+        return
+    store.remove_game(game)
+    store.remember_end(game_id)
+    if event.data.get("abandoned"):
+        store.abandoned += 1
+        store.add_hourly(event, "games_abandoned")
+        return
+    when, seconds = event.timestamp_ns / _NS, number(event.data.get("game_seconds"))
+    store.completed += 1
+    store.add_hourly(event, "games_completed")
+    store.completions.add(when, "games")
+    store.completed_durations.add(when, "games")
+    store.completed_durations.add(when, "seconds", store.clock() - game.started_at if seconds is None else seconds)
+    store.completed_durations.add(when, "players", game.player_count)
+    winners = winners_of(event.data.get("winner_id"))
+    _attribute(store, game, winners, facts)
+    _credit(store, game, winners, scores_of(event.data.get("final_scores")))
+
+
+def _attribute(store: Store, game: LiveGame, winners: tuple[str, ...], facts: Facts) -> None:
+    """Seats and wins by type.
+
+    Where one winner's type is not known, the whole game counts in no rate: its seats without its wins would make
+    every rate too low.
+    """
+    kinds: list[str | None] = []
+    for winner in winners:
+        seat = game.seat(winner)
+        if seat is not None:
+            kinds.append(BOT if seat.is_bot else HUMAN)
+            facts.seat_wins += (game.seats.index(seat),)
+        else:
+            kinds.append(None if game.seats else only_type(game))
+            facts.irregular = "unknown_winner" if game.seats else facts.irregular
+    if None in kinds:
+        facts.unattributed_wins = len(winners)
+        return
+    facts.seats = {HUMAN: game.player_count - game.bot_count, BOT: game.bot_count}
+    facts.wins = {kind: kinds.count(kind) for kind in (HUMAN, BOT) if kind in kinds}
+    for kind in (HUMAN, BOT):
+        store.seats_total[kind] += facts.seats[kind]
+        store.wins_total[kind] += facts.wins.get(kind, 0)
+
+
+def _credit(store: Store, game: LiveGame, winners: tuple[str, ...], scores: dict[str, float]) -> None:
+    """The game in its players' statistics: those of its seats or, where it told none, those its end names."""
+    named = [seat.player_id for seat in game.seats] or winners
+    for player_id in dict.fromkeys((*named, *scores)):
+        stats = store.player(player_id)
+        stats.games_played += 1
+        stats.games_won += player_id in winners
+        stats.total_score += scores.get(player_id, 0)
+
+
+def transition_completed(store: Store, event: SystemEvent, facts: Facts) -> None:
+    """A transition succeeded; it moves its game only past transitions that were entered before it."""
+    (left, entered), edge = store.edge_of(event)
+    edge.count += 1
+    edge.total_ms += milliseconds(event.data)
+    edge.last_ns = max(edge.last_ns, event.timestamp_ns)
+    store.add_sample(event, _endpoint(left, entered), error=False)
+    game = store.game_of(event, facts)
+    ordinal = count(event.data.get("ordinal"))
+    if game is not None and ordinal > game.ordinal:
+        game.ordinal = ordinal
+        store.move_game(game, entered)
+
+
+def transition_failed(store: Store, event: SystemEvent, facts: Facts) -> None:
+    """A transition raised or was cancelled: its game stays where it is."""
+    (left, entered), edge = store.edge_of(event)
+    edge.failures += 1
+    edge.last_ns = max(edge.last_ns, event.timestamp_ns)
+    failed = not is_cancelled(event.data)
+    store.game_of(event, facts)
+    store.add_sample(event, _endpoint(left, entered), error=failed)
+    if failed:
+        store.count_error(event, facts, left)
+
+
+def transition_illegal(store: Store, event: SystemEvent, _facts: Facts) -> None:
+    """A transition was attempted that the rules do not allow."""
+    _, edge = store.edge_of(event)
+    edge.illegal_attempts += 1
+
+
+def _endpoint(left: str, entered: str) -> str:
+    return f"transition.{left}_to_{entered}"
+
+
+def phase_completed(store: Store, event: SystemEvent, facts: Facts) -> None:
+    """A game left a phase, after some seconds."""
+    game = store.game_of(event, facts)
+    seconds = number(event.data.get("duration_seconds"))
+    if seconds is None:
+        return
+    phase = store.model.phase(event.data.get("phase"))
+    store.phases.setdefault(phase, PhaseStats()).add(seconds)
+    for owner in (game, store.rooms.get(game.room_id) if game else None):
+        if owner is not None:
+            owner.phase_seconds[phase] = owner.phase_seconds.get(phase, 0.0) + seconds
+
+
+def round_started(store: Store, event: SystemEvent, facts: Facts) -> None:
+    """A round began."""
+    game = store.game_of(event, facts)
+    if game is not None:
+        game.round_number = count(event.data.get("round_number")) or game.round_number + 1
+
+
+def turn_completed(store: Store, event: SystemEvent, facts: Facts) -> None:
+    """A turn was won."""
+    game = store.game_of(event, facts)
+    if game is not None:
+        game.turns += 1
+    store.add_hourly(event, "total_turns")

@@ -1,0 +1,268 @@
+"""``configure()``, and the handle it gives.
+
+Everything works before ``configure()``: the monitor records, /metrics answers, events stream, all locally.
+``configure()`` adds the way out, to a Collector.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Unpack
+
+from opentelemetry import _logs as logs_api
+from opentelemetry import metrics as metrics_api
+from opentelemetry import trace as trace_api
+from opentelemetry._logs import Logger
+from opentelemetry.metrics import Meter, NoOpMeter
+from opentelemetry.trace import Tracer
+from opentelemetry.util.types import Attributes
+
+from otel_setup import config as configuration
+from otel_setup import prometheus
+from otel_setup.config import ConfigError, Options, Resolved
+from otel_setup.core import SCOPE, Core
+from otel_setup.sdk.providers import Providers, start
+from otel_setup.sdk.proxies import SwapLoggerProvider, SwapMeterProvider, SwapTracerProvider
+
+_logger = logging.getLogger("otel_setup")
+# The defaults of the API, which any provider may replace.
+_API_MODULES = ("opentelemetry.trace", "opentelemetry.metrics", "opentelemetry._logs")
+
+
+class _GlobalMeters(SwapMeterProvider):
+    """The provider set globally. The product's own instruments are created on the SDK's provider directly."""
+
+    def get_meter(
+        self,
+        name: str,
+        version: str | None = None,
+        schema_url: str | None = None,
+        attributes: Attributes | None = None,
+    ) -> Meter:
+        # The API's proxies remember the instruments made before configure(); made again here they would count twice.
+        return NoOpMeter(name) if name == SCOPE else super().get_meter(name, version, schema_url, attributes)
+
+
+class Telemetry:
+    """What ``configure()`` set up.
+
+    Attributes:
+        settings: every option's value.
+        core: the parts it works with.
+    """
+
+    def __init__(self, core: Core, resolved: Resolved, providers: Providers) -> None:
+        self.core = core
+        self.settings = resolved.settings
+        self._resolved = resolved
+        self._providers = providers
+
+    def report(self) -> str:
+        """Every option with its value and where it came from, one a line; secrets masked."""
+        return configuration.report(self._resolved)
+
+    def flush(self, timeout: float = 3.0) -> bool:
+        """Exports what waits.
+
+        Parameters:
+            timeout: seconds it may take in all.
+
+        Returns:
+            False where the time was up first.
+        """
+        return self._providers.flush(timeout)
+
+    def shutdown(self, timeout: float | None = None) -> bool:
+        """Exports what waits, then ends exporting and /metrics; events, getters and views go on.
+
+        Parameters:
+            timeout: seconds it may take in all; the option ``shutdown_timeout`` where not given.
+
+        Returns:
+            False where the time was up first.
+        """
+        return _state.stop(self, self.settings.shutdown_timeout if timeout is None else timeout)
+
+
+class _State:
+    """The one core of this process and the telemetry it is connected to."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._core: Core | None = None
+        self._providers: Providers | None = None
+        self._telemetry: Telemetry | None = None
+        self._exposition: prometheus.Exposition | None = None
+        self._tracers = SwapTracerProvider(self._fault)
+        self._meters = _GlobalMeters(self._fault)
+        self._loggers = SwapLoggerProvider(self._fault)
+
+    @property
+    def core(self) -> Core:
+        """The core, connected to local providers if nobody has configured yet."""
+        if self._core is None:
+            with self._lock:
+                if self._core is None:
+                    self._core = self._local_core()
+        return self._core
+
+    @property
+    def telemetry(self) -> Telemetry | None:
+        """What ``configure()`` set up last, if it was called."""
+        return self._telemetry
+
+    @property
+    def exposition(self) -> prometheus.Exposition:
+        """What /metrics answers with."""
+        core = self.core
+        with self._lock:
+            if self._exposition is None:
+                self._exposition = prometheus.Exposition(self._registry, self._describe, ttl=core.settings.scrape_ttl)
+            return self._exposition
+
+    def _local_core(self) -> Core:
+        try:
+            resolved = configuration.resolve({"collector": False})
+        except ConfigError as wrong:  # nobody called configure(), so nobody expects it to raise
+            _logger.warning("the environment is ignored until configure() is called: %s", wrong)
+            resolved = configuration.resolve({"collector": False}, environ={})
+        core = Core(resolved.settings)
+        self._providers = start(resolved.settings, core.exports)
+        core.connect_locally(self._providers.meters.get_meter(SCOPE))
+        return core
+
+    def configure(self, resolved: Resolved) -> Telemetry:
+        with self._lock:
+            if self._telemetry is not None and _same(self._telemetry._resolved, resolved):
+                return self._telemetry
+            core = self._core or Core(resolved.settings)
+            _refuse_foreign_providers((self._tracers, self._meters, self._loggers))
+            old = self._providers
+            providers = start(resolved.settings, core.exports)
+            core.connect(
+                resolved.settings,
+                (providers.meters.get_meter(SCOPE),),
+                _tracer(providers),
+                _events_logger(providers),
+            )
+            self._core, self._providers, self._exposition = core, providers, None
+            self._publish_globally(providers)
+            self._telemetry = Telemetry(core, resolved, providers)
+        if old is not None:
+            _in_background(lambda: old.shutdown(resolved.settings.shutdown_timeout))
+        if providers.periodic is not None:
+            # The zeros must be in Prometheus before the first event: see Instruments.export_zeros.
+            _in_background(providers.periodic.force_flush)
+        return self._telemetry
+
+    def stop(self, telemetry: Telemetry, timeout: float) -> bool:
+        with self._lock:
+            if self._telemetry is not telemetry:
+                return True
+            self._telemetry = None
+            telemetry.core.disconnect()
+        return telemetry._providers.shutdown(timeout)
+
+    def _fault(self, fault: Exception) -> None:
+        if self._core is not None:
+            self._core.faults.count("export", fault)
+
+    def stop_at_exit(self) -> None:
+        telemetry = self._telemetry
+        if telemetry is not None:
+            telemetry.shutdown()
+
+    def _publish_globally(self, providers: Providers) -> None:
+        self._meters.swap(providers.meters)
+        self._tracers.swap(providers.tracers or trace_api.NoOpTracerProvider())
+        self._loggers.swap(providers.loggers or logs_api.NoOpLoggerProvider())
+        if metrics_api.get_meter_provider() is not self._meters:
+            metrics_api.set_meter_provider(self._meters)
+            trace_api.set_tracer_provider(self._tracers)
+            logs_api.set_logger_provider(self._loggers)
+
+    def _registry(self) -> prometheus.CollectorRegistry:
+        self.core  # noqa: B018 - makes sure that there is something to scrape
+        assert self._providers is not None  # noqa: S101 - the core comes with them
+        return self._providers.registry
+
+    def _describe(self) -> Mapping[str, str]:
+        settings = self.core.settings
+        return {"service": settings.service, "instance": settings.instance_id}
+
+
+def _refuse_foreign_providers(own: Sequence[object]) -> None:
+    """Global providers can be set once only, so another's are a reason to stop rather than to export half."""
+    present = {
+        "tracer": trace_api.get_tracer_provider(),
+        "meter": metrics_api.get_meter_provider(),
+        "logger": logs_api.get_logger_provider(),
+    }
+    problems = [
+        f"a global {kind} provider of {type(provider).__module__} is installed already; call configure() before it "
+        "is, or leave configure() out: the monitor records through that provider by itself"
+        for kind, provider in present.items()
+        if provider not in own and not type(provider).__module__.startswith(_API_MODULES)
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _tracer(providers: Providers) -> Tracer | None:
+    return providers.tracers.get_tracer(SCOPE) if providers.tracers else None
+
+
+def _events_logger(providers: Providers) -> Logger:
+    return providers.loggers.get_logger(SCOPE) if providers.loggers else logs_api.NoOpLogger(SCOPE)
+
+
+def _same(old: Resolved, new: Resolved) -> bool:
+    """Whether two configurations are the same; a generated instance id does not make them differ."""
+
+    def comparable(resolved: Resolved) -> dict[str, object]:
+        values = dict(vars(resolved.settings))
+        if resolved.sources["instance_id"] == "default":
+            del values["instance_id"]
+        return values
+
+    return comparable(old) == comparable(new)
+
+
+def _in_background(task: Callable[[], object]) -> None:
+    threading.Thread(target=task, daemon=True, name="otel_setup-background").start()
+
+
+_state = _State()
+prometheus.set_default_exposition(lambda: _state.exposition)
+atexit.register(_state.stop_at_exit)
+
+
+def configure(
+    config: Options | None = None, /, *, environ: Mapping[str, str] | None = None, **options: Unpack[Options]
+) -> Telemetry:
+    """Connects this process to a Collector. Call it once, at start-up.
+
+    The same configuration again changes nothing; another one starts metrics anew under a new instance id.
+
+    Parameters:
+        config: a mapping of options; keywords win over it, it wins over the environment.
+        environ: the environment to read; the process's own where not given.
+        options: see :data:`otel_setup.config.OPTIONS`; all may be left out.
+
+    Raises:
+        ConfigError: naming everything that is wrong.
+    """
+    return _state.configure(configuration.resolve(options, config, environ))
+
+
+def current_core() -> Core:
+    """The core of this process."""
+    return _state.core
+
+
+def current_telemetry() -> Telemetry | None:
+    """What ``configure()`` set up last, None before it."""
+    return _state.telemetry

@@ -1,0 +1,281 @@
+"""Spans of the monitor, and the tracer of the API this product succeeds.
+
+A monitor span continues: another monitor span, a context given explicitly (a queue token), or the server or consumer
+span of one HTTP request or message while that is recording. Any other ambient span becomes a link of a new trace: a
+game loop that was born in a socket handler would otherwise put a whole game into one connection-long trace.
+Status stays unset on success; failure is ERROR with ``error.type`` (semantic conventions, "Recording errors").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from opentelemetry import context as context_api
+from opentelemetry import trace as trace_api
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, Status, StatusCode, TraceFlags
+
+from otel_setup.catalogue import attributes as a
+from otel_setup.catalogue.spans import ACTION_SPAN, PHASE_SPAN, TRANSITION_SPAN
+from otel_setup.core import Core
+from otel_setup.correlation import correlation, get_correlation_id
+from otel_setup.text import clean_id, clean_text
+
+_MONITOR_SPAN = context_api.create_key("otel_setup.monitor_span")
+_ONE_REQUEST = (trace_api.SpanKind.SERVER, trace_api.SpanKind.CONSUMER)
+_MESSAGE_LENGTH = 500
+MAX_TRACE_CONTEXTS = 1000
+"""Trace contexts remembered by id; the oldest goes first."""
+
+T = TypeVar("T")
+
+
+class _Open:
+    """In the context of a monitor span; ``still`` until that span ends."""
+
+    __slots__ = ("still",)
+
+    def __init__(self) -> None:
+        self.still = True
+
+
+def start_span(core: Core, name: str, attributes: Mapping[str, Any], explicit: Context | None = None) -> Span:
+    """Starts a monitor span, with its parent or link chosen by the rule above."""
+    context = context_api.get_current() if explicit is None else explicit
+    before = trace_api.get_current_span(context)
+    links: tuple[Link, ...] = ()
+    if before.get_span_context().is_valid and not _may_be_parent(before, context, explicit=explicit is not None):
+        links, context = (Link(before.get_span_context()),), Context()
+    known = {key: value for key, value in attributes.items() if value not in (None, "")}
+    return core.tracer.start_span(name, context=context, attributes=known, links=links)
+
+
+def _may_be_parent(span: Span, context: Context, *, explicit: bool) -> bool:
+    monitor_span = context_api.get_value(_MONITOR_SPAN, context)
+    if isinstance(monitor_span, _Open):
+        # A task born in a monitor span inherits its context for as long as it lives: only an open span is a parent.
+        return explicit or monitor_span.still
+    return getattr(span, "kind", None) in _ONE_REQUEST and span.is_recording() and not _is_socket(span)
+
+
+def _is_socket(span: Span) -> bool:
+    """Whether a server span lasts as long as a connection."""
+    attributes = getattr(span, "attributes", None) or {}
+    return str(attributes.get("url.scheme") or attributes.get("http.scheme") or "").startswith("ws")
+
+
+class Current:
+    """Makes a monitor span the current one, until :meth:`leave`."""
+
+    __slots__ = ("_open", "_token")
+
+    def __init__(self, span: Span) -> None:
+        self._open = _Open()
+        self._token = context_api.attach(
+            context_api.set_value(_MONITOR_SPAN, self._open, trace_api.set_span_in_context(span))
+        )
+
+    def leave(self) -> None:
+        """Makes what was current before current again."""
+        self._open.still = False
+        context_api.detach(self._token)
+
+
+def fail(span: Span, error_type: str, message: str) -> None:
+    """Marks a span as failed."""
+    span.set_attribute(a.ERROR_TYPE.name, error_type)
+    span.set_status(Status(StatusCode.ERROR, clean_text(message, _MESSAGE_LENGTH)))
+
+
+class SpanKind(StrEnum):
+    """What an operation is; kept for programs written against the earlier API."""
+
+    STATE_TRANSITION = "state_transition"
+    ACTION_PROCESSING = "action_processing"
+    PHASE_EXECUTION = "phase_execution"
+    WEBSOCKET_MESSAGE = "websocket_message"
+    DATABASE_OPERATION = "database_operation"
+    EXTERNAL_SERVICE = "external_service"
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """A place in a trace that can be handed on in a plain mapping. Ids are hexadecimal."""
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None = None
+    correlation_id: str | None = None
+    baggage: Mapping[str, str] = field(default_factory=dict)
+
+    def child_context(self) -> TraceContext:
+        """A context of the same trace, one level down."""
+        return replace(self, span_id=secrets.token_hex(8), parent_span_id=self.span_id)
+
+    def as_otel(self) -> Context:
+        """The OpenTelemetry context that a span continues from here."""
+        remote = SpanContext(int(self.trace_id, 16), int(self.span_id, 16), True, TraceFlags(TraceFlags.SAMPLED))
+        # Given explicitly, so it is a parent although no monitor span of this process is.
+        return context_api.set_value(_MONITOR_SPAN, _Open(), trace_api.set_span_in_context(NonRecordingSpan(remote)))
+
+
+class StateTracer:
+    """Spans for transitions, actions, phases and a game's own operations.
+
+    Parameters:
+        core: gives what this process observes with.
+    """
+
+    def __init__(self, core: Callable[[], Core]) -> None:
+        self._current_core = core
+        self._contexts: OrderedDict[str, TraceContext] = OrderedDict()
+
+    @property
+    def _core(self) -> Core:
+        return self._current_core()
+
+    def get_tracer(self) -> trace_api.Tracer:
+        """The OpenTelemetry tracer."""
+        return self._core.tracer
+
+    def start_span(self, name: str, kind: SpanKind = SpanKind.STATE_TRANSITION) -> Span:
+        """A span of the game's own; end it yourself."""
+        return start_span(self._core, clean_id(name), {"operation.kind": str(kind)})
+
+    @contextlib.contextmanager
+    def trace_state_transition(
+        self, game_id: str, from_state: str, to_state: str, context: TraceContext | None = None
+    ) -> Iterator[Span]:
+        """A span around a transition. It records nothing else; ``monitor_state_transition`` does all of it."""
+        left, entered = (self._core.settings.model.phase(state) for state in (from_state, to_state))
+        name = TRANSITION_SPAN.name.format_map({"from": left, "to": entered})
+        attributes = {a.GAME_ID.name: clean_id(game_id), a.STATE_FROM.name: left, a.STATE_TO.name: entered}
+        with self._block(name, attributes, context) as span:
+            yield span
+
+    @contextlib.contextmanager
+    def trace_action_processing(
+        self, game_id: str, action_type: str, player_id: str, context: TraceContext | None = None
+    ) -> Iterator[Span]:
+        """A span around an action."""
+        action = self._core.settings.model.action(action_type)
+        attributes = {
+            a.GAME_ID.name: clean_id(game_id),
+            a.ACTION_TYPE.name: action,
+            a.PLAYER_ID.name: clean_id(player_id),
+        }
+        with self._block(ACTION_SPAN.name.format(type=action), attributes, context) as span:
+            yield span
+
+    @contextlib.contextmanager
+    def trace_phase_execution(self, game_id: str, phase: str, context: TraceContext | None = None) -> Iterator[Span]:
+        """A span around a phase."""
+        name = self._core.settings.model.phase(phase)
+        attributes = {a.GAME_ID.name: clean_id(game_id), a.PHASE_NAME.name: name}
+        with self._block(PHASE_SPAN.name.format(phase=name), attributes, context) as span:
+            yield span
+
+    async def trace_async_operation(
+        self, name: str, operation: Awaitable[T], context: TraceContext | None = None, **parameters: object
+    ) -> T:
+        """Awaits an operation inside a span of its name; scalar parameters become ``param.*`` attributes."""
+        attributes = {
+            f"param.{clean_id(key)}": clean_text(value, _MESSAGE_LENGTH) if isinstance(value, str) else value
+            for key, value in parameters.items()
+            if isinstance(value, str | bool | int | float)
+        }
+        with self._block(clean_id(name), attributes, context):
+            return await operation
+
+    @contextlib.contextmanager
+    def _block(self, name: str, attributes: Mapping[str, Any], context: TraceContext | None) -> Iterator[Span]:
+        correlation_id = (context.correlation_id if context else None) or get_correlation_id()
+        attributes = {**attributes, a.CORRELATION_ID.name: correlation_id}
+        span = start_span(self._core, name, attributes, context.as_otel() if context else None)
+        current = Current(span)
+        try:
+            with correlation(correlation_id) if correlation_id else contextlib.nullcontext():
+                yield span
+        except Exception as error:
+            fail(span, type(error).__qualname__, str(error))
+            raise
+        finally:
+            current.leave()
+            span.end()
+
+    def create_trace_context(
+        self, correlation_id: str | None = None, parent_context: TraceContext | None = None
+    ) -> TraceContext:
+        """A new context: a child of ``parent_context``, or of the current span, or the start of a new trace."""
+        current = trace_api.get_current_span().get_span_context()
+        if parent_context is not None:
+            created = parent_context.child_context()
+        elif current.is_valid:
+            created = TraceContext(format(current.trace_id, "032x"), format(current.span_id, "016x"))
+        else:
+            created = TraceContext(secrets.token_hex(16), secrets.token_hex(8))
+        created = replace(created, correlation_id=correlation_id or created.correlation_id or get_correlation_id())
+        self._contexts[created.trace_id] = created
+        if len(self._contexts) > MAX_TRACE_CONTEXTS:
+            self._contexts.popitem(last=False)
+        return created
+
+    def get_trace_context(self, trace_id: str) -> TraceContext | None:
+        """The context created last in a trace."""
+        return self._contexts.get(trace_id)
+
+    def get_active_traces(self) -> dict[str, dict[str, Any]]:
+        """The contexts remembered, by trace id."""
+        return {
+            trace_id: {"span_id": context.span_id, "correlation_id": context.correlation_id}
+            for trace_id, context in list(self._contexts.items())
+        }
+
+    def cleanup_old_contexts(self, max_age_hours: float = 24) -> int:
+        """Forgets contexts; they are bounded in number, so age is not kept and ``0`` forgets all.
+
+        Returns:
+            How many were forgotten.
+        """
+        if max_age_hours > 0:
+            return 0
+        forgotten = len(self._contexts)
+        self._contexts.clear()
+        return forgotten
+
+    @staticmethod
+    def propagate_context(context: TraceContext, carrier: MutableMapping[str, str]) -> MutableMapping[str, str]:
+        """Writes a context into a mapping, to be sent along."""
+        values = {
+            "trace_id": context.trace_id,
+            "span_id": context.span_id,
+            "parent_span_id": context.parent_span_id,
+            "correlation_id": context.correlation_id,
+            **{f"baggage_{key}": value for key, value in context.baggage.items()},
+        }
+        carrier.update({key: value for key, value in values.items() if value is not None})
+        return carrier
+
+    @staticmethod
+    def extract_context(carrier: Mapping[str, str]) -> TraceContext | None:
+        """The context somebody wrote into a mapping; None where there is none, or none that is valid."""
+        trace_id, span_id = (str(carrier.get(key, "")).lower() for key in ("trace_id", "span_id"))
+        try:
+            valid = SpanContext(int(trace_id, 16), int(span_id, 16), True).is_valid
+        except ValueError:
+            return None
+        if not valid:
+            return None
+        return TraceContext(
+            trace_id,
+            span_id,
+            carrier.get("parent_span_id"),
+            carrier.get("correlation_id"),
+            {key.removeprefix("baggage_"): value for key, value in carrier.items() if key.startswith("baggage_")},
+        )

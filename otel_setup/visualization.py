@@ -1,0 +1,65 @@
+"""The views behind the names of the API this product succeeds.
+
+Views are computed from the ledger, so nothing has to be told to them; the two writers below record facts that no other
+call of the monitor records.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from otel_setup import views
+from otel_setup.catalogue import EventType
+from otel_setup.core import Core
+from otel_setup.events.record import SystemEvent
+from otel_setup.ledger.state import PerformanceSample
+from otel_setup.text import clean_id
+
+RECENT_EVENTS = 1000
+"""Events of the stream that a view may look at."""
+
+
+class StateVisualizationProvider:
+    """JSON-ready views of what is going on.
+
+    Parameters:
+        core: gives what the process observes with.
+    """
+
+    def __init__(self, core: Callable[[], Core]) -> None:
+        self._core = core
+
+    def get_view(self, name: str | None = None) -> dict[str, Any]:
+        """A view by name; all of them where the name is None or unknown."""
+        core = self._core()
+        return views.get_view(name, core.ledger, lambda: core.stream.get_history(RECENT_EVENTS))
+
+    def get_state_diagram(self) -> dict[str, Any]:
+        """Phases with their live games, legal and observed transitions with counts and times."""
+        return views.state_diagram(self._core().ledger)
+
+    def get_room_status(self) -> dict[str, Any]:
+        """Every room with its state and health."""
+        return views.room_status(self._core().ledger)
+
+    def get_performance_metrics(self, window_minutes: int = 60) -> dict[str, Any]:
+        """Times of transitions and actions in the last minutes."""
+        return views.performance_metrics(self._core().ledger, window_minutes)
+
+    def get_error_heatmap(self) -> dict[str, Any]:
+        """Errors by phase and type."""
+        return views.error_heatmap(self._core().ledger)
+
+    def record_performance_sample(self, endpoint: str, response_time_ms: float, error: bool = False) -> None:
+        """Adds a time of the game's own to the performance view, in milliseconds."""
+        core = self._core()
+        with core.faults.guard("monitor"), core.lock:
+            sample = PerformanceSample(time.time_ns(), clean_id(endpoint), float(response_time_ms), bool(error))
+            core.ledger.performance.append(sample)
+
+    def record_error(self, state: str, error_type: str) -> None:
+        """An error in a phase."""
+        data = {"state": state, "error_type": clean_id(error_type)}
+        self._core().publish(SystemEvent(event_type=EventType.ERROR_OCCURRED, data=data))
