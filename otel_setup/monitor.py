@@ -32,9 +32,7 @@ class EnterpriseMonitor(Recorder):
     Attributes:
         metrics_collector: records the game's declared business metrics.
         game_metrics: single facts about games, and the figures that came of them.
-        system_metrics: memory, CPU, garbage collection of this process.
         tracer: spans for the game's own operations.
-        event_logger: publishes the usual events by hand.
         visualization: the views.
     """
 
@@ -43,7 +41,6 @@ class EnterpriseMonitor(Recorder):
         self.metrics_collector = MetricsCollector(self)
         self.game_metrics = GameMetricsCollector(self)
         self.tracer = StateTracer(core)
-        self.event_logger = EventLogger(self.core.stream)
         self.visualization = StateVisualizationProvider(core)
         self._background = Background(self)
 
@@ -56,6 +53,11 @@ class EnterpriseMonitor(Recorder):
     def system_metrics(self) -> SystemMetricsCollector:
         """Memory, CPU and garbage collection of this process."""
         return self.core.system
+
+    @property
+    def event_logger(self) -> EventLogger:
+        """Publishes the usual events by hand."""
+        return EventLogger(self.core.stream)
 
     @property
     def event_stream(self) -> EventStream:

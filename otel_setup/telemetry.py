@@ -96,6 +96,7 @@ class _State:
         self._providers: Providers | None = None
         self._telemetry: Telemetry | None = None
         self._exposition: prometheus.Exposition | None = None
+        # Global providers can be set once in a process, so these stay when everything else starts anew.
         self._tracers = SwapTracerProvider(self._fault)
         self._meters = _GlobalMeters(self._fault)
         self._loggers = SwapLoggerProvider(self._fault)
@@ -174,6 +175,17 @@ class _State:
         telemetry = self._telemetry
         if telemetry is not None:
             telemetry.shutdown()
+
+    def reset(self) -> None:
+        """Forgets everything, for tests: the next use starts as in a new process."""
+        with self._lock:
+            providers, self._providers = self._providers, None
+            self._core = self._telemetry = self._exposition = None
+            self._tracers.swap(None)
+            self._meters.swap(None)
+            self._loggers.swap(None)
+        if providers is not None:
+            providers.shutdown(1.0)
 
     def _publish_globally(self, providers: Providers) -> None:
         self._meters.swap(providers.meters)
@@ -256,6 +268,11 @@ def configure(
         ConfigError: naming everything that is wrong.
     """
     return _state.configure(configuration.resolve(options, config, environ))
+
+
+def reset() -> None:
+    """Forgets everything, for tests; see :mod:`otel_setup.testing`."""
+    _state.reset()
 
 
 def current_core() -> Core:

@@ -126,8 +126,7 @@ class _Registry:
         } | self._references(event.attributes, requirement="recommended")
 
     def _references(self, attributes: Sequence[Attribute], requirement: str) -> Data:
-        by_name = {attribute.name: attribute for attribute in attributes}
-        references = [self._reference(attribute, requirement) for attribute in by_name.values()]
+        references = [self._reference(attribute, requirement) for attribute in attributes]
         return {"attributes": references} if references else {}
 
     def _reference(self, attribute: Attribute, requirement: str) -> Data:

@@ -119,9 +119,8 @@ class _Data:
 
     def seconds(self, attribute: Attribute, scale: float = 1.0) -> str:
         """A duration in words; ``scale`` is its unit in seconds."""
-        value = self.take(attribute)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        return _duration(value * scale) if is_number else ""
+        value = _number(self.take(attribute))
+        return "" if value is None else _duration(value * scale)
 
     def milliseconds(self, attribute: Attribute) -> str:
         return self.seconds(attribute, 0.001)
@@ -224,7 +223,9 @@ def _scoreboard(data: _Data) -> Iterator[str]:
         scores = {row.get("player"): row.get("score") for row in scores if isinstance(row, Mapping)}
     board = {_plain(name): score for name, score in scores.items()} if isinstance(scores, Mapping) else {}
     yield from (f"★ {name}" for name in winners if name and name not in board)
-    for name, score in sorted(board.items(), key=lambda row: -_number(row[1])):
+    if scores is not None and not isinstance(scores, Mapping):
+        yield _value(scores)
+    for name, score in sorted(board.items(), key=lambda row: -(_number(row[1]) or 0)):
         yield f"{'★ ' if name in winners else ''}{name} {_value(score)}"
 
 
@@ -326,8 +327,14 @@ def _counted(number: str, thing: str) -> str:
     return _if_any("", number, f" {thing}" if number == "1" else f" {thing}s")
 
 
-def _number(value: object) -> float:
-    return value if isinstance(value, int | float) else -math.inf
+def _number(value: object) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _duration(seconds: float) -> str:

@@ -106,8 +106,7 @@ class EventSubscriber:
         """
         if max_n < 1:
             raise ValueError(f"max_n is {max_n}; ask for at least one event")
-        loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
+        deadline: float | None = None
         while True:
             with self._stream._lock:
                 self._last_read = self._stream._clock()
@@ -116,8 +115,13 @@ class EventSubscriber:
                     return [self._queue.popleft() for _ in range(min(max_n, len(self._queue)))]
                 if not self.active:
                     raise StreamClosed(f"subscriber {self.id!r} is closed")
-                if deadline is not None and loop.time() >= deadline:
+                if timeout is not None and timeout <= 0:
                     return []
+                loop = asyncio.get_running_loop()
+                if timeout is not None:
+                    deadline = loop.time() + timeout if deadline is None else deadline
+                    if loop.time() >= deadline:
+                        return []
                 waiter = loop.create_future()
                 self._waiters.add(waiter)
             timer = None if deadline is None else loop.call_at(deadline, _release, (waiter,))

@@ -5,56 +5,41 @@ OpenTelemetry lets a process install each global provider once. These are what i
 loggers handed out before, during and after a swap use the delegate of the moment. Without one they do nothing, are
 remembered, and pass spans on: "The API MUST return a non-recording Span with the SpanContext in the parent Context".
 
-What a delegate raises is kept from the caller and told to ``on_fault``: "API methods MUST NOT throw unhandled exceptions
-when used incorrectly by end users". Spans are the delegate's own objects: what ``span.end()`` raises is not covered.
+What a delegate raises is kept from the caller and told to ``on_fault``: "API methods MUST NOT throw unhandled
+exceptions when used incorrectly by end users". A span is the delegate's own object: what its methods raise is not ours.
 
-A measurement costs one attribute and one call more than the delegate's own and takes no lock. Hence a call that is under
-way while ``swap`` returns may still reach the old delegate: drain that one a moment later. No lock is held while a
-delegate is called either: the SDK holds its own while it runs callbacks, which may well come back here.
+A measurement costs one attribute and one call more than the delegate's own, and takes no lock. Hence a call under way
+while ``swap`` returns may still reach the old delegate: drain that one a moment later. No lock is held while a delegate
+is called either: the SDK holds its own while it runs callbacks, and these may come back here.
 
 Tracers, meters, loggers and synchronous instruments live as long as somebody holds them; one that was dropped and is
 asked for again continues in the delegate, which knows it by name. Observable instruments live for ever, held or not, as
-in the SDK: their callbacks are "permanently registered". One that exists already is returned with its first callbacks.
+in the SDK: callbacks are "permanently registered". Asking for one that exists returns it, with its first callbacks.
 """
 # ruff: noqa: BLE001 - whatever a delegate raises must not reach the game
 
 from __future__ import annotations
 
-import json
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from functools import wraps
 from inspect import GEN_CREATED, getgeneratorstate, iscoroutinefunction
 from threading import Lock, RLock
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 from weakref import WeakSet, WeakValueDictionary, ref
 
-from opentelemetry import metrics, trace
+from opentelemetry import metrics
 from opentelemetry._logs import Logger, LoggerProvider, NoOpLoggerProvider
 from opentelemetry.context import Context
-from opentelemetry.metrics import (
-    CallbackOptions,
-    CallbackT,
-    Counter,
-    Histogram,
-    Meter,
-    MeterProvider,
-    ObservableCounter,
-    ObservableGauge,
-    ObservableUpDownCounter,
-    Observation,
-    UpDownCounter,
-)
-from opentelemetry.metrics import _Gauge as Gauge  # the one name under which the API exports it
-from opentelemetry.trace import NoOpTracer, Span, Tracer, TracerProvider
+from opentelemetry.metrics import CallbackOptions, CallbackT, Meter, MeterProvider, NoOpMeterProvider, Observation
+from opentelemetry.trace import NoOpTracer, NoOpTracerProvider, Span, Tracer, TracerProvider
 from opentelemetry.util.types import Attributes
 
 ProviderT = TypeVar("ProviderT")
 HandleT = TypeVar("HandleT")
 RealT = TypeVar("RealT")
 ObservableT = TypeVar("ObservableT", bound="_Observable")
-OnFault = Callable[[Exception], None]
 Scope = tuple[str, str | None, str | None, Attributes]
 """Name, version, schema URL and attributes, which together identify a tracer, meter or logger."""
 
@@ -62,9 +47,13 @@ _providers: WeakSet[_SwapProvider[Any, Any]] = WeakSet()
 
 
 class _SwapProvider(Generic[ProviderT, HandleT]):
-    """What the three providers share: the delegate, and those who follow it. Safe for concurrent use."""
+    """What the three providers share: the delegate, and those who follow it. Safe for concurrent use.
 
-    def __init__(self, nothing: ProviderT, on_fault: OnFault) -> None:
+    Parameters:
+        on_fault: told of every exception that was kept from a caller; must not raise.
+    """
+
+    def __init__(self, nothing: ProviderT, on_fault: Callable[[Exception], None]) -> None:
         self._nothing = self._current = nothing
         self._on_fault = on_fault
         self._handles: WeakValueDictionary[Hashable, HandleT] = WeakValueDictionary()
@@ -92,20 +81,21 @@ class _SwapProvider(Generic[ProviderT, HandleT]):
         if new is self:
             raise ValueError("a provider cannot be its own delegate: pass the SDK's provider, not the global one")
         with self._lock:
-            old, self._current = self.delegate, self._nothing if new is None else new
-        for follower in list(self._followers):
+            old = self.delegate
+            self._current = self._nothing if new is None else new
+        for follower in self._followers.copy():
             if (proxy := follower()) is not None:
                 proxy._follow()
         return old
 
     def _handle(self, name: str, version: str | None, schema_url: str | None, attributes: Attributes) -> HandleT:
         """The tracer, meter or logger of a scope: the same one as long as anybody holds it."""
-        attributes = dict(attributes) if attributes else None
-        key = (name, version, schema_url, json.dumps(attributes, sort_keys=True, default=repr))
+        attributes = dict(attributes or {})
+        key = (name, version, schema_url, repr(sorted(attributes.items(), key=repr)))
         with self._lock:
             known = self._handles.get(key)
         if known is None:
-            made = self._new((name, version, schema_url, attributes))  # it works before other threads can see it
+            made = self._new((name, version, schema_url, attributes or None))  # follows before other threads see it
             with self._lock:
                 known = self._handles.setdefault(key, made)
         return known
@@ -115,7 +105,7 @@ class _SwapProvider(Generic[ProviderT, HandleT]):
 
 
 def _renew_locks() -> None:
-    """In a forked child the thread that may have held a lock does not exist."""
+    """In a forked child, the thread that may have held a lock does not exist."""
     for provider in _providers:
         provider._lock = RLock()
 
@@ -143,7 +133,7 @@ class _Proxy(Generic[ProviderT, RealT]):
         while True:
             delegate = self._provider._current
             self._attach(delegate)
-            if delegate is self._provider._current:  # otherwise a swap overtook us, and our write may be the later one
+            if delegate is self._provider._current:  # else a swap overtook us, and ours may have been the later write
                 return
 
     def _attach(self, delegate: ProviderT) -> None:
@@ -154,15 +144,14 @@ class _Proxy(Generic[ProviderT, RealT]):
             self._provider._on_fault(fault)
 
 
+# --- traces ---------------------------------------------------------------------------------------------------------
+
+
 class SwapTracerProvider(_SwapProvider[TracerProvider, Tracer], TracerProvider):
-    """A tracer provider with an exchangeable delegate.
+    """A tracer provider with an exchangeable delegate. A span begun before a swap ends where it began."""
 
-    Parameters:
-        on_fault: told of every exception that was kept from a caller; must not raise.
-    """
-
-    def __init__(self, on_fault: OnFault) -> None:
-        super().__init__(trace.NoOpTracerProvider(), on_fault)
+    def __init__(self, on_fault: Callable[[Exception], None]) -> None:
+        super().__init__(NoOpTracerProvider(), on_fault)
 
     def get_tracer(
         self,
@@ -171,6 +160,7 @@ class SwapTracerProvider(_SwapProvider[TracerProvider, Tracer], TracerProvider):
         schema_url: str | None = None,
         attributes: Attributes = None,
     ) -> Tracer:
+        """The tracer of a scope, see the API."""
         return self._handle(instrumenting_module_name, instrumenting_library_version, schema_url, attributes)
 
     def _new(self, scope: Scope) -> Tracer:
@@ -185,7 +175,7 @@ class _SwapTracer(_Proxy[TracerProvider, Tracer], Tracer):
             self._provider._on_fault(fault)
             return NoOpTracer().start_span(*args, **kwargs)
 
-    def start_as_current_span(self, *args: Any, **kwargs: Any) -> Any:  # the API's own return type is private
+    def start_as_current_span(self, *args: Any, **kwargs: Any) -> Any:  # the type that the API declares is private
         return _CurrentSpan(self, args, kwargs)
 
 
@@ -225,20 +215,20 @@ class _CurrentSpan:
         return run_async if iscoroutinefunction(function) else run
 
 
+# --- metrics --------------------------------------------------------------------------------------------------------
+
+
 class SwapMeterProvider(_SwapProvider[MeterProvider, Meter], MeterProvider):
-    """A meter provider with an exchangeable delegate. Each new delegate counts from zero.
+    """A meter provider with an exchangeable delegate. Each new delegate counts from zero."""
 
-    Parameters:
-        on_fault: told of every exception that was kept from a caller; must not raise.
-    """
-
-    def __init__(self, on_fault: OnFault) -> None:
-        super().__init__(metrics.NoOpMeterProvider(), on_fault)
+    def __init__(self, on_fault: Callable[[Exception], None]) -> None:
+        super().__init__(NoOpMeterProvider(), on_fault)
         self._observables: dict[Hashable, Any] = {}
 
     def get_meter(
         self, name: str, version: str | None = None, schema_url: str | None = None, attributes: Attributes = None
     ) -> Meter:
+        """The meter of a scope, see the API."""
         return self._handle(name, version, schema_url, attributes)
 
     def _new(self, scope: Scope) -> Meter:
@@ -251,44 +241,26 @@ class _SwapMeter(Meter):
         self._provider = provider
         self._scope = scope
 
-    def create_counter(self, name: str, unit: str = "", description: str = "") -> Counter:
-        return _SwapCounter(self._provider, self._maker("create_counter", name, unit, description))._joined()
+    def create_counter(self, *args: Any, **kwargs: Any) -> metrics.Counter:
+        return _Counter(self._provider, self._maker("create_counter", *args, **kwargs))._joined()
 
-    def create_up_down_counter(self, name: str, unit: str = "", description: str = "") -> UpDownCounter:
-        make = self._maker("create_up_down_counter", name, unit, description)
-        return _SwapUpDownCounter(self._provider, make)._joined()
+    def create_up_down_counter(self, *args: Any, **kwargs: Any) -> metrics.UpDownCounter:
+        return _UpDownCounter(self._provider, self._maker("create_up_down_counter", *args, **kwargs))._joined()
 
-    def create_gauge(self, name: str, unit: str = "", description: str = "") -> Gauge:
-        return _SwapGauge(self._provider, self._maker("create_gauge", name, unit, description))._joined()
+    def create_histogram(self, *args: Any, **kwargs: Any) -> metrics.Histogram:
+        return _Histogram(self._provider, self._maker("create_histogram", *args, **kwargs))._joined()
 
-    def create_histogram(
-        self,
-        name: str,
-        unit: str = "",
-        description: str = "",
-        *,
-        explicit_bucket_boundaries_advisory: Sequence[float] | None = None,
-    ) -> Histogram:
-        advice = {"explicit_bucket_boundaries_advisory": explicit_bucket_boundaries_advisory}
-        return _SwapHistogram(
-            self._provider, self._maker("create_histogram", name, unit, description, **advice)
-        )._joined()
+    def create_gauge(self, *args: Any, **kwargs: Any) -> metrics._Gauge:  # the one name under which it is exported
+        return _Gauge(self._provider, self._maker("create_gauge", *args, **kwargs))._joined()
 
-    def create_observable_counter(
-        self, name: str, callbacks: Sequence[CallbackT] | None = None, unit: str = "", description: str = ""
-    ) -> ObservableCounter:
-        return self._observable(_SwapObservableCounter, "create_observable_counter", name, callbacks, unit, description)
+    def create_observable_counter(self, *args: Any, **kwargs: Any) -> metrics.ObservableCounter:
+        return self._observable(_ObservableCounter, *args, **kwargs)
 
-    def create_observable_up_down_counter(
-        self, name: str, callbacks: Sequence[CallbackT] | None = None, unit: str = "", description: str = ""
-    ) -> ObservableUpDownCounter:
-        kind = _SwapObservableUpDownCounter
-        return self._observable(kind, "create_observable_up_down_counter", name, callbacks, unit, description)
+    def create_observable_up_down_counter(self, *args: Any, **kwargs: Any) -> metrics.ObservableUpDownCounter:
+        return self._observable(_ObservableUpDownCounter, *args, **kwargs)
 
-    def create_observable_gauge(
-        self, name: str, callbacks: Sequence[CallbackT] | None = None, unit: str = "", description: str = ""
-    ) -> ObservableGauge:
-        return self._observable(_SwapObservableGauge, "create_observable_gauge", name, callbacks, unit, description)
+    def create_observable_gauge(self, *args: Any, **kwargs: Any) -> metrics.ObservableGauge:
+        return self._observable(_ObservableGauge, *args, **kwargs)
 
     def _maker(self, create: str, *args: Any, **kwargs: Any) -> Callable[[MeterProvider], Any]:
         return lambda delegate: getattr(delegate.get_meter(*self._scope), create)(*args, **kwargs)
@@ -296,22 +268,17 @@ class _SwapMeter(Meter):
     def _observable(
         self,
         kind: type[ObservableT],
-        create: str,
         name: str,
-        callbacks: Sequence[CallbackT] | None,
-        unit: str,
-        description: str,
+        callbacks: Sequence[CallbackT] | None = None,
+        unit: str = "",
+        description: str = "",
     ) -> ObservableT:
-        made = kind(
-            self._provider, self._maker(create, name, [_function(each) for each in callbacks or ()], unit, description)
-        )
+        functions = [_function(callback) for callback in callbacks or ()]
+        made = kind(self._provider, self._maker(kind.create, name, functions, unit, description))
+        identity = (self, kind, name.strip().lower(), unit, description)
         with self._provider._lock:
-            kept: ObservableT = self._provider._observables.setdefault(
-                (self, kind, name.strip().lower(), unit, description), made
-            )
-        if kept is made:
-            made._joined()
-        return kept
+            kept: ObservableT = self._provider._observables.setdefault(identity, made)
+        return kept._joined() if kept is made else kept
 
 
 def _function(callback: CallbackT) -> Callable[[CallbackOptions], Iterable[Observation]]:
@@ -332,7 +299,7 @@ def _function(callback: CallbackT) -> Callable[[CallbackOptions], Iterable[Obser
     return advance
 
 
-class _SwapCounter(_Proxy[MeterProvider, Counter], Counter):
+class _Counter(_Proxy[MeterProvider, metrics.Counter], metrics.Counter):
     def add(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
         try:
             self._real.add(amount, attributes, context)
@@ -340,7 +307,7 @@ class _SwapCounter(_Proxy[MeterProvider, Counter], Counter):
             self._provider._on_fault(fault)
 
 
-class _SwapUpDownCounter(_Proxy[MeterProvider, UpDownCounter], UpDownCounter):
+class _UpDownCounter(_Proxy[MeterProvider, metrics.UpDownCounter], metrics.UpDownCounter):
     def add(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
         try:
             self._real.add(amount, attributes, context)
@@ -348,15 +315,7 @@ class _SwapUpDownCounter(_Proxy[MeterProvider, UpDownCounter], UpDownCounter):
             self._provider._on_fault(fault)
 
 
-class _SwapGauge(_Proxy[MeterProvider, Gauge], Gauge):
-    def set(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
-        try:
-            self._real.set(amount, attributes, context)
-        except Exception as fault:
-            self._provider._on_fault(fault)
-
-
-class _SwapHistogram(_Proxy[MeterProvider, Histogram], Histogram):
+class _Histogram(_Proxy[MeterProvider, metrics.Histogram], metrics.Histogram):
     def record(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
         try:
             self._real.record(amount, attributes, context)
@@ -364,8 +323,18 @@ class _SwapHistogram(_Proxy[MeterProvider, Histogram], Histogram):
             self._provider._on_fault(fault)
 
 
+class _Gauge(_Proxy[MeterProvider, metrics._Gauge], metrics._Gauge):
+    def set(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
+        try:
+            self._real.set(amount, attributes, context)
+        except Exception as fault:
+            self._provider._on_fault(fault)
+
+
 class _Observable(_Proxy[MeterProvider, Any]):
-    """Registers its callbacks with each delegate: "evaluated exactly once during collection", so never twice on one."""
+    """Registered at most once on each delegate: callbacks "MUST be evaluated exactly once during collection"."""
+
+    create: ClassVar[str]
 
     def __init__(self, provider: SwapMeterProvider, make: Callable[[MeterProvider], Any]) -> None:
         super().__init__(provider, make)
@@ -382,31 +351,31 @@ class _Observable(_Proxy[MeterProvider, Any]):
             self._provider._on_fault(fault)
 
 
-class _SwapObservableCounter(_Observable, ObservableCounter):
-    pass
+class _ObservableCounter(_Observable, metrics.ObservableCounter):
+    create = "create_observable_counter"
 
 
-class _SwapObservableUpDownCounter(_Observable, ObservableUpDownCounter):
-    pass
+class _ObservableUpDownCounter(_Observable, metrics.ObservableUpDownCounter):
+    create = "create_observable_up_down_counter"
 
 
-class _SwapObservableGauge(_Observable, ObservableGauge):
-    pass
+class _ObservableGauge(_Observable, metrics.ObservableGauge):
+    create = "create_observable_gauge"
+
+
+# --- logs -----------------------------------------------------------------------------------------------------------
 
 
 class SwapLoggerProvider(_SwapProvider[LoggerProvider, Logger], LoggerProvider):
-    """A logger provider with an exchangeable delegate.
+    """A logger provider with an exchangeable delegate."""
 
-    Parameters:
-        on_fault: told of every exception that was kept from a caller; must not raise.
-    """
-
-    def __init__(self, on_fault: OnFault) -> None:
+    def __init__(self, on_fault: Callable[[Exception], None]) -> None:
         super().__init__(NoOpLoggerProvider(), on_fault)
 
     def get_logger(
         self, name: str, version: str | None = None, schema_url: str | None = None, attributes: Attributes = None
     ) -> Logger:
+        """The logger of a scope, see the API."""
         return self._handle(name, version, schema_url, attributes)
 
     def _new(self, scope: Scope) -> Logger:

@@ -12,6 +12,7 @@ from otel_setup.events.record import SystemEvent
 from otel_setup.ledger import Ledger
 from otel_setup.ledger.payload import milliseconds
 from otel_setup.ledger.state import LiveGame
+from otel_setup.text import clean_data, clean_id
 from otel_setup.views.copying import copied, iso, or_now
 
 GAMES_SHOWN = 100
@@ -91,11 +92,11 @@ def _add_action(seats: dict[str, dict[str, Any]], player_id: str, event: SystemE
     player = seats.get(player_id)
     if player is None:
         # A game that told no seats: whoever acts is a player.
-        player = seats[player_id] = _player(player_id, str(event.data.get("actor") or UNKNOWN), None, is_bot=None)
+        player = seats[player_id] = _player(player_id, clean_id(event.data.get("actor")) or UNKNOWN, None, is_bot=None)
     player["recent_actions"] += 1
     player["last_action"] = {
-        "action_type": event.data.get("action_type"),
-        "outcome": event.data.get("outcome"),
+        "action_type": clean_data(event.data.get("action_type")),
+        "outcome": clean_data(event.data.get("outcome")),
         "duration_ms": milliseconds(event.data),
         "timestamp": iso(event.timestamp_ns),
     }

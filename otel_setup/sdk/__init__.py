@@ -1,0 +1,1 @@
+"""What stands on the OpenTelemetry SDK: providers, exporters, and the proxies installed as global providers."""
