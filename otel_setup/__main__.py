@@ -19,6 +19,11 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "demo": Command(
+        "otel_setup.cli.demo",
+        "games are played, and one watches how they are observed",
+        "demo --duration 30",
+    ),
     "catalogue": Command(
         "otel_setup.cli.catalogue",
         "every metric, span, event and attribute of a game",

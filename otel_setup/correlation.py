@@ -269,7 +269,7 @@ class CorrelationContext:
 
 
 class CorrelationBlock:
-    """A `with` block under one correlation (or none). Make one for each `with`; it gives the id."""
+    """A `with` block under one correlation, whose id it gives, or under none. Make one for each `with`."""
 
     __slots__ = ("_correlation", "_token")
 
@@ -277,9 +277,9 @@ class CorrelationBlock:
         self._correlation = correlation
         self._token: Token[_Correlation | None] | None = None
 
-    def __enter__(self) -> str | None:
+    def __enter__(self) -> str:
         self._token = _current.set(self._correlation)
-        return None if self._correlation is None else self._correlation.id
+        return NO_CORRELATION if self._correlation is None else self._correlation.id
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

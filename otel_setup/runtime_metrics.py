@@ -129,11 +129,11 @@ class SystemMetricsCollector:
         one. So parallel readers cannot cut each other's interval to nothing. `None` until a first interval has passed.
         """
         state = self._own()
-        if self._clock() - state.cpu_time[0] >= self.cpu_interval and state.refreshing_cpu.acquire(blocking=False):
+        if state.refreshing_cpu.acquire(blocking=False):  # else another reader is at it: its former value will do
             try:
                 then, used_then = state.cpu_time
                 now, used_now = self._clock(), self._cpu_clock()
-                if now - then >= self.cpu_interval:  # else another reader was faster
+                if now - then >= self.cpu_interval:
                     state.cpu_percent = 100 * (used_now - used_then) / (now - then)
                     state.cpu_time = (now, used_now)
             finally:

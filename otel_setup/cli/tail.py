@@ -78,7 +78,7 @@ def render_event(event: SystemEvent, color: bool, width: int | None) -> str:
     if correlation:
         blank = 0 if width is None else width - _columns(correlation) - sum(_columns(text) for _, text in line)
         line += [(_PLAIN, " " * max(blank, 2)), (_DIM, correlation)]
-    return "".join(_painted(line, color)).rstrip()
+    return "".join(_painted(line, color))
 
 
 def _fitted(segments: list[_Segment], room: int | None) -> list[_Segment]:
@@ -92,6 +92,8 @@ def _fitted(segments: list[_Segment], room: int | None) -> list[_Segment]:
             spaced = _cut(spaced, room)
             room -= _columns(spaced)
         fitted.append((style, spaced))
+    while fitted and not fitted[-1][1].strip():
+        fitted.pop()
     return fitted
 
 

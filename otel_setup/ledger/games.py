@@ -68,9 +68,8 @@ def game_ended(store: Store, event: SystemEvent, facts: Facts) -> None:
     store.completed += 1
     store.add_hourly(event, "games_completed")
     store.completions.add(when, "games")
-    store.completed_durations.add(when, "games")
-    store.completed_durations.add(when, "seconds", store.clock() - game.started_at if seconds is None else seconds)
-    store.completed_durations.add(when, "players", game.player_count)
+    seconds = store.clock() - game.started_at if seconds is None else seconds
+    store.completed_durations.add_all(when, (1, seconds, game.player_count))
     winners = winners_of(event.data.get("winner_id"))
     _attribute(store, game, winners, facts)
     _credit(store, game, winners, scores_of(event.data.get("final_scores")))
@@ -153,7 +152,7 @@ def phase_completed(store: Store, event: SystemEvent, facts: Facts) -> None:
     seconds = number(event.data.get("duration_seconds"))
     if seconds is None:
         return
-    phase = store.model.phase(event.data.get("phase"))
+    phase = store.phase(event.data.get("phase"))
     store.phases.setdefault(phase, PhaseStats()).add(seconds)
     for owner in (game, store.rooms.get(game.room_id) if game else None):
         if owner is not None:

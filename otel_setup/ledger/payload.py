@@ -14,21 +14,19 @@ from otel_setup.catalogue.attributes import BOT, HUMAN
 from otel_setup.ledger.state import Facts, LiveGame, SeatState
 from otel_setup.text import clean_id
 
+_NUMBERS = (int, float)
 _LARGEST = 1e15
 """Larger numbers than any count, score or duration of a game; they would spoil every sum they enter."""
 
 
 def number(value: object) -> float | None:
     """A number from 0 on, as durations are; None for anything else, NaN included."""
-    found = score(value)
-    return found if found is not None and found >= 0 else None
+    return value if isinstance(value, _NUMBERS) and value is not True and 0 <= value <= _LARGEST else None
 
 
 def score(value: object) -> float | None:
     """A finite number; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if -_LARGEST <= value <= _LARGEST else None
+    return value if isinstance(value, _NUMBERS) and value is not True and -_LARGEST <= value <= _LARGEST else None
 
 
 def count(value: object) -> int:

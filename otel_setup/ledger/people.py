@@ -22,7 +22,7 @@ def action_ended(store: Store, event: SystemEvent, facts: Facts) -> None:
         if room is not None:
             room.total_actions += 1
     player_acted(store, event, facts)
-    store.add_sample(event, f"action.{store.model.action(event.data.get('action_type'))}", error=failed)
+    store.add_sample(event, f"action.{store.action(event.data.get('action_type'))}", error=failed)
     if failed:
         store.count_error(event, facts, game.state if game else OTHER)
 
@@ -38,7 +38,7 @@ def player_acted(store: Store, event: SystemEvent, _facts: Facts) -> None:
 def error_occurred(store: Store, event: SystemEvent, facts: Facts) -> None:
     """An error, in the phase its game is in, or the one it names itself."""
     game = store.games.get(event.game_id or "")
-    store.count_error(event, facts, game.state if game else store.model.phase(event.data.get("state")))
+    store.count_error(event, facts, game.state if game else store.phase(event.data.get("state")))
 
 
 # --- seats ----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 RECENT_SAMPLES = 1000
 """Samples kept per phase for its p95."""
@@ -126,8 +127,7 @@ class EdgeStats:
     last_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class PerformanceSample:
+class PerformanceSample(NamedTuple):
     """How long one thing took, for the performance view."""
 
     timestamp_ns: int

@@ -57,6 +57,8 @@ class Store:
         self.bounds = bounds or Bounds()
         self.lock = lock or threading.RLock()
         self.clock = clock
+        # Names come in canonical form nearly always, and looking for more than that takes a while.
+        self._phases, self._actions = frozenset(model.phases), frozenset(model.action_types)
         retention = self.bounds.retention_hours * HOUR
 
         self.games: OrderedDict[str, LiveGame] = OrderedDict()
@@ -190,16 +192,25 @@ class Store:
         if game is not None:
             game.last_activity_at = self.clock()
             self.games.move_to_end(game.game_id)
-        room = self.room_for(event)
+        room = self.rooms.get(event.room_id or (game.room_id if game else ""))
         if room is not None:
-            room.last_activity_ns = max(room.last_activity_ns, event.timestamp_ns)
+            if event.timestamp_ns > room.last_activity_ns:
+                room.last_activity_ns = event.timestamp_ns
             self.rooms.move_to_end(room.room_id)
 
     # --- transitions, errors, samples -----------------------------------------------------------------------------
 
+    def phase(self, name: object) -> str:
+        """A phase's canonical form; names outside the model are one, so that what is kept by phase stays small."""
+        return name if type(name) is str and name in self._phases else self.model.phase(name)
+
+    def action(self, name: object) -> str:
+        """An action type's canonical form."""
+        return name if type(name) is str and name in self._actions else self.model.action(name)
+
     def edge_of(self, event: SystemEvent) -> tuple[tuple[str, str], EdgeStats]:
-        """The edge an event is about; phases the model does not know are one, so that edges stay few."""
-        key = (self.model.phase(event.data.get("from_state")), self.model.phase(event.data.get("to_state")))
+        """The edge an event is about, and its two phases."""
+        key = (self.phase(event.data.get("from_state")), self.phase(event.data.get("to_state")))
         edge = self.edges.get(key)
         if edge is None:
             edge = self.edges[key] = EdgeStats()
@@ -225,12 +236,9 @@ class Store:
 
     def add_sample(self, event: SystemEvent, endpoint: str, *, error: bool) -> None:
         """Takes a duration in for the performance view."""
-        took, when = milliseconds(event.data), event.timestamp_ns / _NS
+        took = milliseconds(event.data)
         self.performance.append(PerformanceSample(event.timestamp_ns, endpoint, took, error))
-        self.requests.add(when, "requests")
-        self.requests.add(when, "milliseconds", took)
-        if error:
-            self.requests.add(when, "errors")
+        self.requests.add_all(event.timestamp_ns / _NS, (1, error, took))
 
     def add_hourly(self, event: SystemEvent, field: str, amount: float = 1) -> None:
         """Adds to the hourly report."""

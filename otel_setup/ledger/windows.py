@@ -26,13 +26,13 @@ class TimeBuckets:
 
     def add(self, time_s: float, field: str, amount: float = 1) -> None:
         """Adds to the sum ``field`` of the bucket that ``time_s`` (seconds since 1970) falls into."""
-        index = int(time_s // self._width)
-        bucket = self._buckets.get(index)
-        if bucket is None:
-            bucket = self._buckets[index] = [0.0] * len(self._fields)
-            if len(self._buckets) > self._limit:
-                del self._buckets[min(self._buckets)]
-        bucket[self._fields.index(field)] += amount
+        self._bucket(time_s)[self._fields.index(field)] += amount
+
+    def add_all(self, time_s: float, amounts: tuple[float, ...]) -> None:
+        """Adds to every sum, in the order of the fields."""
+        bucket = self._bucket(time_s)
+        for place, amount in enumerate(amounts):
+            bucket[place] += amount
 
     def total(self, field: str, now_s: float, span: float | None = None) -> float:
         """The sum over the last ``span`` seconds (the whole window where not given)."""
@@ -49,6 +49,15 @@ class TimeBuckets:
         for index in sorted(self._buckets):
             if index > oldest:
                 yield index * self._width, dict(zip(self._fields, self._buckets[index], strict=True))
+
+    def _bucket(self, time_s: float) -> list[float]:
+        index = int(time_s // self._width)
+        bucket = self._buckets.get(index)
+        if bucket is None:
+            bucket = self._buckets[index] = [0.0] * len(self._fields)
+            if len(self._buckets) > self._limit:
+                del self._buckets[min(self._buckets)]
+        return bucket
 
     def _oldest(self, now_s: float, span: float | None) -> float:
         """The bucket that has just left a window; no window is longer than what is kept."""

@@ -198,8 +198,7 @@ class _CurrentSpan:
         try:
             self._block.__exit__(*raised)
         except Exception as fault:
-            if fault is not raised[1]:  # the block's own exception goes on its way
-                self._tracer._provider._on_fault(fault)
+            self._tracer._provider._on_fault(fault)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)

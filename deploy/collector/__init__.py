@@ -1,0 +1,1 @@
+"""Collector configurations, built from small typed blocks."""

