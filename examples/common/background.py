@@ -1,0 +1,59 @@
+"""The tasks behind one game: its loop and its timers, which end with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from examples.common.pace import wait
+
+
+class Background:
+    """Runs a game's tasks; what breaks in one is handed on instead of being lost.
+
+    Parameters:
+        on_failure: called with the exception that ended a task.
+    """
+
+    def __init__(self, on_failure: Callable[[Exception], None]) -> None:
+        self.ending = asyncio.Event()
+        self._on_failure = on_failure
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run this now, beside everything else."""
+        task = asyncio.create_task(self._supervised(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def later(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Run this after a while, unless the game ends before."""
+        self.start(self._after(seconds, work))
+
+    async def pause(self, seconds: float) -> None:
+        """Wait; less when the game ends."""
+        await wait(seconds, cut_short=self.ending)
+
+    async def finish(self) -> None:
+        """Cut pauses short, drop what has not begun, and wait until the rest is done."""
+        self.ending.set()
+        while others := self._tasks - {asyncio.current_task()}:
+            await asyncio.wait(others)
+
+    def cancel(self) -> None:
+        """Cancel every task, the one that calls this included: that one ends at its next wait."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def _after(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        await self.pause(seconds)
+        if not self.ending.is_set():
+            await work()
+
+    async def _supervised(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as broken:  # noqa: BLE001 - the game decides
+            self._on_failure(broken)

@@ -1,0 +1,1 @@
+"""Liap Tui: a small, faithful game server, its simulated players and its own record of what happened."""
