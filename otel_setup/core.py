@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from opentelemetry import _logs as logs_api
@@ -21,6 +21,7 @@ from opentelemetry._logs import Logger, SeverityNumber
 from opentelemetry.metrics import Meter
 from opentelemetry.trace import Tracer
 
+from otel_setup import correlation
 from otel_setup.catalogue import EVENTS, Catalogue, Event, M, Severity, build
 from otel_setup.catalogue import attributes as a
 from otel_setup.config import Settings
@@ -51,6 +52,9 @@ class Core:
 
     Parameters:
         settings: how it is configured.
+
+    Attributes:
+        scrapes: counts the requests to /metrics and those that failed; whoever answers them sets it.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -59,7 +63,8 @@ class Core:
         self.exports = ExportCounts()
         self.waiting = QueueTokens()
         self.system = SystemMetricsCollector()
-        self.scrapes = 0
+        self.scrapes: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        self.trace_contexts_dropped = 0
         self.settings = settings
         self.stream = EventStream(settings.history_size, settings.max_subscribers, lock=self.lock)
         self.stream.publisher = self.publish
@@ -233,12 +238,13 @@ class Core:
             M.THREADS_ACTIVE.name: lambda: _one(system.threads_active()),
             M.ASYNCIO_TASKS.name: lambda: _one(system.asyncio_tasks()),
             M.FILE_DESCRIPTORS.name: lambda: _one(system.file_descriptors_open()),
-            M.INTERNAL_ERRORS.name: lambda: _by("component", dict(self.faults.counts)),
+            M.INTERNAL_ERRORS.name: lambda: _by("component", self.faults.counts | {"scrape": self.scrapes()[1]}),
+            M.CORRELATION_REFUSED.name: lambda: _one(correlation.refused_count()),
             M.EVENTS_PUBLISHED.name: lambda: _one(self.stream.total_events),
             M.DROPPED.name: lambda: _by("bound", self._dropped()),
             M.EXPORTED.name: lambda: _by(a.SIGNAL.name, self.exports.accepted),
             M.EXPORT_FAILED.name: lambda: _by(a.SIGNAL.name, self.exports.failed),
-            M.SCRAPES.name: lambda: _one(self.scrapes),
+            M.SCRAPES.name: lambda: _one(self.scrapes()[0]),
         }
 
     def _dropped(self) -> dict[str, int]:
@@ -249,6 +255,9 @@ class Core:
                 bounds
                 | self.ledger.dropped
                 | {
+                    "max_active_correlations": correlation.evicted_count(),
+                    "max_correlation_metadata": correlation.dropped_metadata_count(),
+                    "max_trace_contexts": self.trace_contexts_dropped,
                     "history_size": statistics["dropped_history"],
                     "subscriber_queue": statistics["dropped_subscribers"],
                 }

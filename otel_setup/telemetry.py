@@ -121,7 +121,9 @@ class _State:
         core = self.core
         with self._lock:
             if self._exposition is None:
-                self._exposition = prometheus.Exposition(self._registry, self._describe, ttl=core.settings.scrape_ttl)
+                exposition = prometheus.Exposition(self._registry, self._describe, ttl=core.settings.scrape_ttl)
+                core.scrapes = lambda: (exposition.requests, exposition.failures)
+                self._exposition = exposition
             return self._exposition
 
     def _local_core(self) -> Core:

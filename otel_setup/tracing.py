@@ -224,6 +224,7 @@ class StateTracer:
         self._contexts[created.trace_id] = created
         if len(self._contexts) > MAX_TRACE_CONTEXTS:
             self._contexts.popitem(last=False)
+            self._core.trace_contexts_dropped += 1
         return created
 
     def get_trace_context(self, trace_id: str) -> TraceContext | None:

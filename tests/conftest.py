@@ -1,5 +1,38 @@
-"""Shared by all tests."""
+"""Shared by all tests: the telemetry fixture, and the gate that lets nothing be skipped unnoticed in CI."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import pytest
+
 pytest_plugins = ["otel_setup.testing"]
+
+ALLOWED_SKIPS = Path(__file__).parent / "allowed_skips.txt"
+"""Tests that CI may skip: one a line, the test's id, then ``:``, then why."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--proof", action="store_true", help="write the results of drills to docs/proof/")
+
+
+def allowed_skips() -> set[str]:
+    """Ids of the tests that CI may skip."""
+    lines = ALLOWED_SKIPS.read_text().splitlines()
+    entries = [line for line in lines if line.strip() and not line.startswith("#")]
+    return {entry.rsplit(": ", 1)[0].strip() for entry in entries}
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Under ``CI=true`` a skip that is not allowed fails the run: a missing peer must not look like a pass."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") != "true" or reporter is None:
+        return
+    skipped = {report.nodeid for report in reporter.stats.get("skipped", ())}
+    forbidden = sorted(skipped - allowed_skips())
+    if forbidden:
+        reporter.write_sep("=", "skipped, but not listed in tests/allowed_skips.txt", red=True)
+        for nodeid in forbidden:
+            reporter.write_line(nodeid)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -503,6 +503,14 @@ class M:
         attributes=(a.IRREGULARITY,),
         own=True,
     )
+    CORRELATION_REFUSED = Metric(
+        name="correlation.refused",
+        kind=Kind.OBSERVABLE_COUNTER,
+        unit="{id}",
+        description="Correlation ids from outside that were not well-formed; a new one was made.",
+        moves="A client or proxy sends something else in X-Correlation-ID, or somebody tries things.",
+        own=True,
+    )
     LABELS_REPLACED = Metric(
         name="labels.replaced",
         kind=Kind.COUNTER,

@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=(
             "examples:\n"
             "  python -m otel_setup catalogue --kind events\n"
-            "  python -m otel_setup catalogue --model mygame.model:GAME | grep -w histogram\n"
+            "  python -m otel_setup catalogue --model examples.arena.model:CATALOGUE | grep -w histogram\n"
             "  python -m otel_setup catalogue --format json | jq -r '.metrics[].prometheus'\n"
             "  python -m otel_setup catalogue --format weaver --out registry\n"
             "  python -m otel_setup catalogue --format markdown --out docs/reference --check"

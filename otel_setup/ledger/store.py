@@ -194,8 +194,7 @@ class Store:
             self.games.move_to_end(game.game_id)
         room = self.rooms.get(event.room_id or (game.room_id if game else ""))
         if room is not None:
-            if event.timestamp_ns > room.last_activity_ns:
-                room.last_activity_ns = event.timestamp_ns
+            room.last_activity_ns = max(room.last_activity_ns, event.timestamp_ns)
             self.rooms.move_to_end(room.room_id)
 
     # --- transitions, errors, samples -----------------------------------------------------------------------------
