@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypedDict
 from urllib.parse import unquote, urlsplit
 
-from otel_setup.catalogue import Metric, build
+from otel_setup.catalogue import CatalogueError, Metric, build
 from otel_setup.game_model import LIAP_TUI, GameModel
 from otel_setup.ledger import Bounds
 
@@ -401,10 +401,9 @@ def resolve(
     _derive(values)
     try:
         build(values["model"], values["prefix"], values["business_metrics"])
-    except ValueError as unsound:
-        raise ConfigError(
-            [f"the catalogue of {values['model'].name}: {text}" for text in str(unsound).split("; ")]
-        ) from None
+    except CatalogueError as unsound:
+        name = values["model"].name
+        raise ConfigError([f"the catalogue of {name}: {problem}" for problem in unsound.problems]) from None
     return Resolved(Settings(**values), sources)
 
 

@@ -21,11 +21,10 @@ from opentelemetry._logs import Logger, SeverityNumber
 from opentelemetry.metrics import Meter
 from opentelemetry.trace import Tracer
 
-from otel_setup import correlation
 from otel_setup.catalogue import EVENTS, Catalogue, Event, M, Severity, build
 from otel_setup.catalogue import attributes as a
 from otel_setup.config import Settings
-from otel_setup.correlation import get_correlation_id
+from otel_setup.correlation import dropped_metadata_count, evicted_count, get_correlation_id, refused_count
 from otel_setup.events.log_records import attributes_of
 from otel_setup.events.record import SystemEvent
 from otel_setup.events.stream import EventStream
@@ -239,7 +238,7 @@ class Core:
             M.ASYNCIO_TASKS.name: lambda: _one(system.asyncio_tasks()),
             M.FILE_DESCRIPTORS.name: lambda: _one(system.file_descriptors_open()),
             M.INTERNAL_ERRORS.name: lambda: _by("component", self.faults.counts | {"scrape": self.scrapes()[1]}),
-            M.CORRELATION_REFUSED.name: lambda: _one(correlation.refused_count()),
+            M.CORRELATION_REFUSED.name: lambda: _one(refused_count()),
             M.EVENTS_PUBLISHED.name: lambda: _one(self.stream.total_events),
             M.DROPPED.name: lambda: _by("bound", self._dropped()),
             M.EXPORTED.name: lambda: _by(a.SIGNAL.name, self.exports.accepted),
@@ -255,8 +254,8 @@ class Core:
                 bounds
                 | self.ledger.dropped
                 | {
-                    "max_active_correlations": correlation.evicted_count(),
-                    "max_correlation_metadata": correlation.dropped_metadata_count(),
+                    "max_active_correlations": evicted_count(),
+                    "max_correlation_metadata": dropped_metadata_count(),
                     "max_trace_contexts": self.trace_contexts_dropped,
                     "history_size": statistics["dropped_history"],
                     "subscriber_queue": statistics["dropped_subscribers"],

@@ -256,7 +256,7 @@ class Recorder:
 
     # --- anything else ------------------------------------------------------------------------------------------------
 
-    async def record_event(self, event_type: str, **fields: Any) -> None:
+    async def record_event(self, event_type: str, /, **fields: Any) -> None:
         """Any declared event.
 
         Parameters:
@@ -268,7 +268,7 @@ class Recorder:
         else:
             self.refuse("undeclared_event", f"event {clean_id(event_type)!r} is not in the catalogue")
 
-    async def record_metric(self, name: str, value: float, **labels: object) -> None:
+    async def record_metric(self, name: str, value: float, /, **labels: object) -> None:
         """A business metric the game declared with ``configure(business_metrics=...)``.
 
         Undeclared names and labels and values that are no numbers are refused and counted.

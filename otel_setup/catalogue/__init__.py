@@ -4,7 +4,7 @@
 its meaning. Instruments, Collector pipelines, rules, dashboards and the reference are derived from it.
 """
 
-from otel_setup.catalogue.build import BuiltMetric, Catalogue, build
+from otel_setup.catalogue.build import BuiltMetric, Catalogue, CatalogueError, build
 from otel_setup.catalogue.events import EVENTS, EventType
 from otel_setup.catalogue.metrics import METRICS, M
 from otel_setup.catalogue.prometheus_names import prometheus_name
@@ -19,6 +19,7 @@ __all__ = [
     "AttributeType",
     "BuiltMetric",
     "Catalogue",
+    "CatalogueError",
     "Event",
     "EventType",
     "Kind",

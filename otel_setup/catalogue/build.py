@@ -20,6 +20,14 @@ _WORD = r"[a-z][a-z0-9]*(_[a-z0-9]+)*"
 _METRIC_NAME = re.compile(rf"{_WORD}(\.{_WORD})*")
 
 
+class CatalogueError(ValueError):
+    """Declarations are not sound. ``problems`` lists everything that is wrong, one sentence each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(problems))
+
+
 @dataclass(frozen=True, kw_only=True)
 class BuiltMetric:
     """A metric as one game exports it.
@@ -91,12 +99,12 @@ def build(model: GameModel = LIAP_TUI, prefix: str | None = None, extra: Sequenc
         extra: the game's own business metrics, declared in the same form, without the prefix.
 
     Raises:
-        ValueError: naming every declaration that is not sound.
+        CatalogueError: naming every declaration that is not sound.
     """
     prefix = model.name if prefix is None else prefix
     problems = list(_problems(prefix, [*METRICS, *extra], model))
     if problems:
-        raise ValueError("; ".join(problems))
+        raise CatalogueError(problems)
     metrics = [_built(metric, model, prefix, business=False) for metric in METRICS]
     metrics += [_built(metric, model, prefix, business=True) for metric in extra]
     return Catalogue(model, prefix, tuple(metrics), SPANS, EVENTS)

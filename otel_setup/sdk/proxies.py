@@ -12,9 +12,9 @@ A measurement costs one attribute and one call more than the delegate's own, and
 while ``swap`` returns may still reach the old delegate: drain that one a moment later. No lock is held while a delegate
 is called either: the SDK holds its own while it runs callbacks, and these may come back here.
 
-Tracers, meters, loggers and synchronous instruments live as long as somebody holds them; one that was dropped and is
-asked for again continues in the delegate, which knows it by name. Observable instruments live for ever, held or not, as
-in the SDK: callbacks are "permanently registered". Asking for one that exists returns it, with its first callbacks.
+Tracers, meters, loggers and synchronous instruments live while somebody holds them; one that was dropped and is asked
+for again continues in the delegate, which knows it by name. Observable instruments live for ever, held or not, as in
+the SDK: callbacks are "permanently registered". Asking for one that exists returns it, with its first callbacks.
 """
 # ruff: noqa: BLE001 - whatever a delegate raises must not reach the game
 
@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from functools import wraps
 from inspect import GEN_CREATED, getgeneratorstate, iscoroutinefunction
@@ -35,6 +36,9 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, CallbackT, Meter, MeterProvider, NoOpMeterProvider, Observation
 from opentelemetry.trace import NoOpTracer, NoOpTracerProvider, Span, Tracer, TracerProvider
 from opentelemetry.util.types import Attributes
+
+RECENT = 256
+"""Handles that each provider keeps though nobody holds them: log bridges ask for their logger at each record."""
 
 ProviderT = TypeVar("ProviderT")
 HandleT = TypeVar("HandleT")
@@ -57,6 +61,7 @@ class _SwapProvider(Generic[ProviderT, HandleT]):
         self._nothing = self._current = nothing
         self._on_fault = on_fault
         self._handles: WeakValueDictionary[Hashable, HandleT] = WeakValueDictionary()
+        self._recent: deque[HandleT] = deque(maxlen=RECENT)
         self._followers: set[ref[_Proxy[ProviderT, Any]]] = set()
         self._lock = RLock()  # re-entrant: a signal handler or a finalizer may log, and so come here in the middle
         _providers.add(self)
@@ -89,7 +94,7 @@ class _SwapProvider(Generic[ProviderT, HandleT]):
         return old
 
     def _handle(self, name: str, version: str | None, schema_url: str | None, attributes: Attributes) -> HandleT:
-        """The tracer, meter or logger of a scope: the same one as long as anybody holds it."""
+        """The tracer, meter or logger of a scope: the same one while anybody holds it."""
         attributes = dict(attributes or {})
         key = (name, version, schema_url, repr(sorted(attributes.items(), key=repr)))
         with self._lock:
@@ -98,6 +103,7 @@ class _SwapProvider(Generic[ProviderT, HandleT]):
             made = self._new((name, version, schema_url, attributes or None))  # follows before other threads see it
             with self._lock:
                 known = self._handles.setdefault(key, made)
+            self._recent.append(known)
         return known
 
     @abstractmethod
@@ -160,7 +166,6 @@ class SwapTracerProvider(_SwapProvider[TracerProvider, Tracer], TracerProvider):
         schema_url: str | None = None,
         attributes: Attributes = None,
     ) -> Tracer:
-        """The tracer of a scope, see the API."""
         return self._handle(instrumenting_module_name, instrumenting_library_version, schema_url, attributes)
 
     def _new(self, scope: Scope) -> Tracer:
@@ -227,7 +232,6 @@ class SwapMeterProvider(_SwapProvider[MeterProvider, Meter], MeterProvider):
     def get_meter(
         self, name: str, version: str | None = None, schema_url: str | None = None, attributes: Attributes = None
     ) -> Meter:
-        """The meter of a scope, see the API."""
         return self._handle(name, version, schema_url, attributes)
 
     def _new(self, scope: Scope) -> Meter:
@@ -374,7 +378,6 @@ class SwapLoggerProvider(_SwapProvider[LoggerProvider, Logger], LoggerProvider):
     def get_logger(
         self, name: str, version: str | None = None, schema_url: str | None = None, attributes: Attributes = None
     ) -> Logger:
-        """The logger of a scope, see the API."""
         return self._handle(name, version, schema_url, attributes)
 
     def _new(self, scope: Scope) -> Logger:
