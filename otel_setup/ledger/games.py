@@ -114,9 +114,10 @@ def transition_completed(store: Store, event: SystemEvent, facts: Facts) -> None
     """A transition succeeded; it moves its game only past transitions that were entered before it."""
     (left, entered), edge = store.edge_of(event)
     edge.count += 1
-    edge.total_ms += milliseconds(event.data)
+    took = milliseconds(event.data)
+    edge.total_ms += took
     edge.last_ns = max(edge.last_ns, event.timestamp_ns)
-    store.add_sample(event, _endpoint(left, entered), error=False)
+    store.add_sample(event.timestamp_ns, _endpoint(left, entered), took, error=False)
     game = store.game_of(event, facts)
     ordinal = count(event.data.get("ordinal"))
     if game is not None and ordinal > game.ordinal:
@@ -131,7 +132,7 @@ def transition_failed(store: Store, event: SystemEvent, facts: Facts) -> None:
     edge.last_ns = max(edge.last_ns, event.timestamp_ns)
     failed = not is_cancelled(event.data)
     store.game_of(event, facts)
-    store.add_sample(event, _endpoint(left, entered), error=failed)
+    store.add_sample(event.timestamp_ns, _endpoint(left, entered), milliseconds(event.data), error=failed)
     if failed:
         store.count_error(event, facts, left)
 

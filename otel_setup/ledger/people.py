@@ -22,7 +22,8 @@ def action_ended(store: Store, event: SystemEvent, facts: Facts) -> None:
         if room is not None:
             room.total_actions += 1
     player_acted(store, event, facts)
-    store.add_sample(event, f"action.{store.action(event.data.get('action_type'))}", error=failed)
+    endpoint = f"action.{store.action(event.data.get('action_type'))}"
+    store.add_sample(event.timestamp_ns, endpoint, milliseconds(event.data), error=failed)
     if failed:
         store.count_error(event, facts, game.state if game else OTHER)
 

@@ -11,7 +11,7 @@ from otel_setup.catalogue.attributes import BOT, HUMAN
 from otel_setup.events.record import SystemEvent
 from otel_setup.game_model import GameModel
 from otel_setup.ledger.bounds import Bounds
-from otel_setup.ledger.payload import milliseconds
+from otel_setup.ledger.payload import number
 from otel_setup.ledger.state import (
     Connection,
     EdgeStats,
@@ -233,11 +233,11 @@ class Store:
         if room is not None:
             room.error_count += 1
 
-    def add_sample(self, event: SystemEvent, endpoint: str, *, error: bool) -> None:
-        """Takes a duration in for the performance view."""
-        took = milliseconds(event.data)
-        self.performance.append(PerformanceSample(event.timestamp_ns, endpoint, took, error))
-        self.requests.add_all(event.timestamp_ns / _NS, (1, error, took))
+    def add_sample(self, timestamp_ns: int, endpoint: str, took_ms: float, *, error: bool) -> None:
+        """Takes a duration, in milliseconds, in for the performance view; one that is no duration counts as 0."""
+        took_ms = number(took_ms) or 0.0
+        self.performance.append(PerformanceSample(timestamp_ns, endpoint, took_ms, error))
+        self.requests.add_all(timestamp_ns / _NS, (1, error, took_ms))
 
     def add_hourly(self, event: SystemEvent, field: str, amount: float = 1) -> None:
         """Adds to the hourly report."""
