@@ -56,6 +56,7 @@ RECORD_UID = Attribute(
     name="log.record.uid",
     identifies=True,
     description="Unique id of an event, ``instance-epoch-sequence``: the same id twice is the same event.",
+    examples=("0b6a5f0e-0a51-4b57-9d0e-4f1a2b3c4d5e-9f8e7d6c-42",),
 )
 
 # --- labels of metrics ---------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ The first 23 names are those of the API this product succeeds; the others say wh
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 
 from otel_setup.catalogue import attributes as a
@@ -62,9 +63,6 @@ class EventType(StrEnum):
         foreign._value_ = value
         return foreign
 
-    # A foreign name has no member, so equality and hash are the string's.
-    __hash__ = str.__hash__
-
 
 _TRANSITION = (a.GAME_ID, a.ROOM_ID, a.CORRELATION_ID, a.STATE_FROM, a.STATE_TO, a.STATE_LEGAL, a.ORDINAL)
 _ACTION = (a.GAME_ID, a.ROOM_ID, a.PLAYER_ID, a.CORRELATION_ID, a.ACTION_TYPE, a.ACTION_STATUS)
@@ -74,7 +72,7 @@ _CONNECTION = (a.CONNECTION_ID, a.ROOM_ID, a.GAME_ID, a.PLAYER_ID, a.CORRELATION
 _BROADCAST = (*_CONNECTION, a.RECIPIENTS, a.BROADCAST_MS, a.SUCCESS, a.BROADCAST_EVENT)
 _ERROR = (*_PLAYER, a.ERROR_TYPE, a.ERROR_MESSAGE, a.STACK_TRACE, a.STATE_NAME)
 
-EVENTS: tuple[Event, ...] = (
+_DECLARED: tuple[Event, ...] = (
     Event(
         name=EventType.STATE_TRANSITION_START,
         description="A transition was entered.",
@@ -250,3 +248,8 @@ EVENTS: tuple[Event, ...] = (
         attributes=(a.PRODUCER_EPOCH, a.LAST_SEQUENCE, a.LIVE_GAMES),
     ),
 )
+
+COMMON = (a.RECORD_UID, a.EXTRA)
+"""Every event may carry these."""
+
+EVENTS: tuple[Event, ...] = tuple(replace(event, attributes=(*event.attributes, *COMMON)) for event in _DECLARED)

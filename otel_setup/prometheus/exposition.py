@@ -221,13 +221,18 @@ class Exposition:
 
     def _work(self) -> None:
         while job := self._next_job():
+            # A collection that ended while this job waited is this job's too, and so is its failure.
+            ended_meanwhile = self._attempts_ended > job.attempts_before
+            if ended_meanwhile and self._failure is not None:
+                job.future.set_exception(ScrapeError(self._failure))
+                continue
             try:
-                rendering = self._snapshot_for(job).render(job.wanted)
-            except ScrapeError as error:
-                job.future.set_exception(error)
+                snapshot = self._snapshot
+                if snapshot is None or not (ended_meanwhile or self._clock() - snapshot.taken_at < self.ttl):
+                    snapshot = self._collect()
+                rendering = snapshot.render(job.wanted)
             except BaseException as error:  # noqa: BLE001 - nothing may leave scrapes waiting
-                self._failed(error)
-                job.future.set_exception(ScrapeError(_explained(error)))
+                job.future.set_exception(ScrapeError(self._failed(error)))
             else:
                 job.future.set_result(rendering)
 
@@ -240,16 +245,6 @@ class Exposition:
             self._working = False
         return None
 
-    def _snapshot_for(self, job: _Job) -> _Snapshot:
-        if self._attempts_ended > job.attempts_before:  # a collection ended while this job waited: it is this job's too
-            if self._failure is not None:
-                raise ScrapeError(self._failure)
-            if self._snapshot is not None:
-                return self._snapshot
-        if self._snapshot is not None and self._clock() - self._snapshot.taken_at < self.ttl:
-            return self._snapshot
-        return self._collect()
-
     def _collect(self) -> _Snapshot:
         self.collections += 1
         self._snapshot = None
@@ -258,25 +253,22 @@ class Exposition:
             families = list(self._registry().collect())
             # Dated by its end: were it dated by its start, a slow one would be out of date at once, and made again.
             snapshot = _Snapshot(families, dict(self._describe()), self._clock())
-        except BaseException as error:
-            self._failed(error)
-            raise ScrapeError(_explained(error)) from error
-        else:
             self._snapshot, self._failure = snapshot, None
             return snapshot
         finally:
             self._collecting_since = None
             self._attempts_ended += 1
 
-    def _failed(self, error: BaseException) -> None:
+    def _failed(self, error: BaseException) -> str:
         self.failures += 1
-        first, self._failure = self._failure is None, _explained(error)
-        self._snapshot = None
+        first = self._failure is None
+        self._failure = f"the metrics could not be collected ({type(error).__name__}); the server's log says more"
         with suppress(Exception):  # a log handler or hook that raises must not end the worker
             if self._on_failure is not None:
                 self._on_failure(error)
             elif first:
                 _logger.error("the metrics cannot be collected; logged again after the next success", exc_info=error)
+        return self._failure
 
 
 class _Snapshot:
@@ -347,7 +339,3 @@ def _only(families: list[Metric], names: frozenset[str]) -> list[Metric]:
 
 def _quoted(value: object) -> str:
     return clean_id(value).replace("\\", r"\\").replace('"', r"\"")
-
-
-def _explained(error: BaseException) -> str:
-    return f"the metrics could not be collected ({type(error).__name__}); the server's log says more"

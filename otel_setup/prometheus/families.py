@@ -80,7 +80,7 @@ def presentable(families: Iterable[Family], left_out: LeftOut) -> Iterator[Famil
 def _distinct(family: Family, left_out: LeftOut) -> list[Sample]:
     samples: dict[tuple[object, ...], Sample] = {}
     for sample in family.samples:
-        labels = {name: _clean(value) for name, value in sample.labels.items() if name}
+        labels = {name: _clean(value) for name, value in sample.labels.items()}
         key = (sample.name, *labels.values())  # the labels' names and order are the family's
         if key in samples:
             left_out[family.name] = "two of its series have the same labels"
