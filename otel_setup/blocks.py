@@ -21,7 +21,7 @@ from otel_setup.catalogue import EventType
 from otel_setup.catalogue import attributes as a
 from otel_setup.catalogue.spans import ACTION_SPAN, TRANSITION_SPAN
 from otel_setup.core import Core
-from otel_setup.correlation import correlation, generate_correlation_id, get_correlation_id
+from otel_setup.correlation import correlated, generate_correlation_id, get_correlation_id
 from otel_setup.events.record import SystemEvent
 from otel_setup.queue_tokens import QueueToken
 from otel_setup.text import clean_id, clean_text
@@ -100,7 +100,7 @@ class _Block:
         """Starts the span and the correlation; what fails here is left out, never raised."""
         with self.core.faults.guard("tracing"):
             wanted = self._wanted_correlation or get_correlation_id() or generate_correlation_id()
-            self._resources.enter_context(correlation(wanted))
+            self._resources.enter_context(correlated(wanted))
             span = start_span(self.core, name, {**attributes, a.CORRELATION_ID.name: get_correlation_id()}, explicit)
             self.handle._span = span
             self._resources.callback(span.end)

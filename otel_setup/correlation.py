@@ -165,7 +165,7 @@ def get_correlation_id() -> str | None:
 
 
 def set_correlation_id(correlation_id: str | None = None, metadata: Mapping[str, Any] | None = None) -> str:
-    """Set the id of the current context and return it. Prefer `correlation()`, which also restores the former one.
+    """Set the id of the current context and return it. Prefer `correlated()`, which also restores the former one.
 
     Args:
         correlation_id: The id to use. A new one is made where it is `None` or refused by `clean_correlation_id`.
@@ -294,7 +294,7 @@ class CorrelationBlock:
                 pass
 
 
-def correlation(correlation_id: str | None = None, metadata: Mapping[str, Any] | None = None) -> CorrelationBlock:
+def correlated(correlation_id: str | None = None, metadata: Mapping[str, Any] | None = None) -> CorrelationBlock:
     """A block under one correlation; id and metadata are as before when it ends, however it ends.
 
     Args:
@@ -423,7 +423,7 @@ async def propagate_correlation_to_task(coroutine: Awaitable[T], correlation_id:
         coroutine: What to run.
         correlation_id: The id to run it under; `None` keeps the current one, if any.
     """
-    with CorrelationBlock(_current.get()) if correlation_id is None else correlation(correlation_id):
+    with CorrelationBlock(_current.get()) if correlation_id is None else correlated(correlation_id):
         return await coroutine
 
 

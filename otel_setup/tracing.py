@@ -24,7 +24,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, Statu
 from otel_setup.catalogue import attributes as a
 from otel_setup.catalogue.spans import ACTION_SPAN, PHASE_SPAN, TRANSITION_SPAN
 from otel_setup.core import Core
-from otel_setup.correlation import correlation, get_correlation_id
+from otel_setup.correlation import correlated, get_correlation_id
 from otel_setup.text import clean_id, clean_text
 
 _MONITOR_SPAN = context_api.create_key("otel_setup.monitor_span")
@@ -200,7 +200,7 @@ class StateTracer:
         span = start_span(self._core, name, attributes, context.as_otel() if context else None)
         current = Current(span)
         try:
-            with correlation(correlation_id) if correlation_id else contextlib.nullcontext():
+            with correlated(correlation_id) if correlation_id else contextlib.nullcontext():
                 yield span
         except Exception as error:
             fail(span, type(error).__qualname__, str(error))

@@ -14,7 +14,6 @@ from opentelemetry._logs import LogRecord
 
 from otel_setup.catalogue import EVENTS, EventType, Severity
 from otel_setup.catalogue import attributes as a
-from otel_setup.catalogue.events import COMMON
 from otel_setup.events.record import SystemEvent
 from otel_setup.text import clean_data, clean_id
 
