@@ -865,9 +865,9 @@ def logger() -> Iterator[tuple[logging.Logger, io.StringIO]]:
 def test_correlated_logger_prefixes_and_adds_the_attribute(
     level: str, logger: tuple[logging.Logger, io.StringIO]
 ) -> None:
-    correlated = CorrelatedLogger(logger[0])
+    wrapped = CorrelatedLogger(logger[0])
     with correlated("abc"):
-        getattr(correlated, level)("%s of %d%%", "two", 50)
+        getattr(wrapped, level)("%s of %d%%", "two", 50)
     expected = "test_correlated_logger_prefixes_and_adds_the_attribute|[abc] two of 50%"
     assert logger[1].getvalue() == f"{level.upper()}|abc|{expected}\n"
 
@@ -880,12 +880,12 @@ def test_correlated_logger_without_a_correlation(logger: tuple[logging.Logger, i
 def test_correlated_logger_keeps_the_callers_extra_and_traceback(logger: tuple[logging.Logger, io.StringIO]) -> None:
     kept = BufferingHandler(capacity=10)
     logger[0].addHandler(kept)
-    correlated = CorrelatedLogger(logger[0])
+    wrapped = CorrelatedLogger(logger[0])
     with correlated("abc"):
         try:
             os.environ["LOST IN A TEST"]
         except LookupError:
-            correlated.exception("failed", extra={"room": 7})
+            wrapped.exception("failed", extra={"room": 7})
     logger[0].removeHandler(kept)
     assert [(record.room, record.correlation_id) for record in kept.buffer] == [(7, "abc")]  # type: ignore[attr-defined]
     assert "[abc] failed\nTraceback" in logger[1].getvalue()
