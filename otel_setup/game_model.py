@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 OTHER = "other"
 """The label value that stands for everything outside a closed set, so that hostile input cannot add series."""
@@ -56,6 +57,13 @@ class GameModel:
     messages_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        # Games like to declare phases as enumerations; as labels those would not equal their own values' text.
+        for name in ("phases", "action_types", "messages_in", "messages_out"):
+            object.__setattr__(self, name, tuple(map(_plain, getattr(self, name))))
+        object.__setattr__(self, "initial", _plain(self.initial))
+        object.__setattr__(self, "terminal", frozenset(map(_plain, self.terminal)))
+        edges = frozenset((_plain(left), _plain(entered)) for left, entered in self.transitions)
+        object.__setattr__(self, "transitions", edges)
         problems = list(self._problems())
         if problems:
             raise ValueError(f"GameModel {self.name!r}: " + "; ".join(problems))
@@ -102,6 +110,10 @@ class GameModel:
     def slow_seconds(self, action_type: str) -> float:
         """Seconds from which an action of this type counts as slow."""
         return self.slow_action_seconds.get(action_type, self.slow_default_seconds)
+
+
+def _plain(name: str) -> str:
+    return str(name.value) if isinstance(name, Enum) else name
 
 
 def _key(name: object) -> str:

@@ -28,9 +28,9 @@ class Background:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def later(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    def later(self, seconds: float, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Run this after a while, unless the game ends before."""
-        self.start(self._after(seconds, work))
+        return self.start(self._after(seconds, work))
 
     async def pause(self, seconds: float) -> None:
         """Wait; less when the game ends."""

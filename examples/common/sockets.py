@@ -178,9 +178,9 @@ def _post_to_all(connections: Iterable[Connection], message: Outgoing) -> int:
 def _parse(payload: bytes) -> Incoming:
     try:
         message = json.loads(payload)
-        event, data = message["event"], message.get("data") or {}
+        event, data = message["event"], message.get("data")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Incoming("", {})
-    if not isinstance(event, str) or not isinstance(data, dict):
+    if not isinstance(event, str):
         return Incoming("", {})
-    return Incoming(event, data)
+    return Incoming(event, data if isinstance(data, dict) else {})

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from examples.common.background import Background
 from examples.common.chance import seeded
-from examples.liap_tui import rules, strategy
+from examples.liap_tui import bots, rules
 from examples.liap_tui.round import Outcome, Round
 from examples.liap_tui.rules import Phase
 from examples.liap_tui.seat import Seat
@@ -36,9 +36,6 @@ BEFORE_DECLARATIONS = 0.6
 AFTER_TURN, AFTER_LAST_TURN = 12.0, 5.0
 TURN_RESULTS = SCORING = 7.0
 BOT_THINKS = (0.5, 1.5)
-
-BOT_REDEALS = 0.5
-"""Share of weak hands for which a bot takes the redeal."""
 
 SHOWN_BETWEEN_TURNS = 3
 """Piles from which a turn's result is shown before the next turn."""
@@ -107,11 +104,11 @@ class Game:
     async def start(self) -> None:
         """Announce the game and set it going."""
         self.live = self._accepting = True
-        bots = sum(self._declared_seats.values())
-        self._record.game_started(self.id, rules.SEATS - bots, bots)
+        bot_count = sum(self._declared_seats.values())
+        self._record.game_started(self.id, rules.SEATS - bot_count, bot_count)
         declared = [DeclaredSeat(name, is_bot=is_bot) for name, is_bot in self._declared_seats.items()]
         await self._monitor.record_game_start(
-            self.id, self.id, player_count=len(declared), bot_count=bots, players=declared
+            self.id, self.id, player_count=len(declared), bot_count=bot_count, players=declared
         )
         await self._broadcast("game_started", {"players": list(self._seats)})
         self._loop = self._background.start(self._run())
@@ -179,9 +176,9 @@ class Game:
         if self._loop:
             await asyncio.wait({self._loop})
 
-    def _later(self, pause: float, work: Callable[[], Awaitable[None]]) -> None:
+    def _later(self, pause: float, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
         """Do this after a pause of the game, unless the game ends before."""
-        self._background.later(self._pace.seconds(pause), work)
+        return self._background.later(self._pace.seconds(pause), work)
 
     async def _pause(self, pause: float) -> None:
         await self._background.pause(self._pace.seconds(pause))
@@ -224,7 +221,9 @@ class Game:
         self._round = Round(last.number + 1, list(self._seats), starter)
         await self._deal()
         if not self._round.undecided:
+            round_start = self._later(NO_WEAK_HANDS, lambda: self._move(Phase.ROUND_START))
             await self._pause(DEALING)
+            await asyncio.wait({round_start})  # it is long done, but for timers at a thousand times the speed
 
     async def _deal(self) -> None:
         table = self._round
@@ -232,8 +231,6 @@ class Game:
         await self._show()
         for seat in self._seats.values():
             self.show_hand(seat)
-        if not table.undecided:
-            self._later(NO_WEAK_HANDS, lambda: self._move(Phase.ROUND_START))
         for player in table.undecided:
             unanswered = partial(self._redeal_unanswered, player, table.deals)
             self._background.later(self._pace.grace(REDEAL_ANSWER), unanswered)
@@ -335,6 +332,8 @@ class Game:
             await self._show()
         elif self._round.redeal_wanted:
             await self._deal()
+            if not self._round.undecided:
+                self._later(NO_WEAK_HANDS, lambda: self._move(Phase.ROUND_START))
         else:
             await self._move(Phase.ROUND_START)
 
@@ -415,15 +414,8 @@ class Game:
                 self._later(self._whims.uniform(*BOT_THINKS), partial(self._bot_acts, self._seats[player]))
 
     async def _bot_acts(self, seat: Seat) -> None:
-        table, name = self._round, seat.name
         if not seat.played_by_bot:
             return  # the human came back while the bot was thinking
-        if self.phase is Phase.PREPARATION and name in table.undecided:
-            self.queue("redeal_response", name, {"accept": self._whims.random() < BOT_REDEALS})
-        elif self.phase is Phase.DECLARATION and name == table.current:
-            piles = strategy.declaration(table.hands[name], starts=name == table.starter)
-            self.queue("declare", name, {"piles": piles})
-        elif self.phase is Phase.TURN and name == table.current:
-            wanted = table.declared[name] - table.captured[name]
-            pieces = strategy.choose_play(table.hands[name], table.required, table.to_beat, wanted)
-            self.queue("play_pieces", name, {"pieces": pieces})
+        action = bots.choose(self.phase, self._round, seat.name, self._whims)
+        if action:
+            self.queue(action[0], seat.name, action[1])

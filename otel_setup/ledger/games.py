@@ -86,7 +86,8 @@ def _attribute(store: Store, game: LiveGame, winners: tuple[str, ...], facts: Fa
         seat = game.seat(winner)
         if seat is not None:
             kinds.append(BOT if seat.is_bot else HUMAN)
-            facts.seat_wins += (game.seats.index(seat),)
+            if store.model.seats:  # else the game does not number them
+                facts.seat_wins += (game.seats.index(seat),)
         else:
             kinds.append(None if game.seats else only_type(game))
             facts.irregular = "unknown_winner" if game.seats else facts.irregular

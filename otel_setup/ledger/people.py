@@ -14,7 +14,8 @@ from otel_setup.ledger.store import Store
 
 def action_ended(store: Store, event: SystemEvent, facts: Facts) -> None:
     """An action was executed, or its code raised or was cancelled."""
-    failed = event.event_type == EventType.ACTION_FAILED and not is_cancelled(event.data)
+    failed = event.event_type == EventType.ACTION_FAILED or event.data.get("outcome") == "failed"
+    failed = failed and not is_cancelled(event.data)
     game = store.game_of(event, facts)
     if game is not None:
         game.actions += 1

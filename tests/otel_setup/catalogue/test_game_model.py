@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from itertools import product
 from typing import Any
 
@@ -182,3 +183,22 @@ def test_everything_inconsistent_is_said_in_one_error() -> None:
         model(initial="dawn", seats=-1, action_aliases={"hit": "smite"}, phases=("bow", "fight", "Rest"))
     for culprit in ("'dawn'", "-1", "'smite'", "'Rest'"):
         assert culprit in str(caught.value)
+
+
+def test_a_model_may_be_declared_with_enumerations() -> None:
+    class Phase(StrEnum):
+        CALM = "calm"
+        STORM = "storm"
+
+    model = GameModel(
+        name="weather",
+        title="Weather",
+        phases=tuple(Phase),
+        initial=Phase.CALM,
+        terminal=frozenset({Phase.STORM}),
+        transitions=frozenset({(Phase.CALM, Phase.STORM)}),
+        action_types=("wait",),
+    )
+    assert {type(phase) for phase in (*model.phases, model.initial, *model.terminal)} == {str}
+    assert model.is_legal("calm", "storm")
+    assert repr(sorted(model.transitions)) == "[('calm', 'storm')]"
