@@ -42,6 +42,9 @@ _MAX_VALUE_LENGTH = 512
 _MAX_MARKS = 2
 """Accents kept on one character: a pile of them would cover the lines above."""
 
+NOTICEABLE_WAIT_MS = 5.0
+"""Milliseconds in the queue from which an action's line tells them."""
+
 _MINUTE = 60
 
 _Segment = tuple[str, str]
@@ -94,6 +97,7 @@ def _fitted(segments: list[_Segment], room: int | None) -> list[_Segment]:
         fitted.append((style, spaced))
     while fitted and not fitted[-1][1].strip():
         fitted.pop()
+    fitted[-1:] = [(style, text.rstrip()) for style, text in fitted[-1:]]
     return fitted
 
 
@@ -169,7 +173,13 @@ def _action(data: _Data) -> str:
     status = data.text(a.ACTION_STATUS)
     what = (data.text(a.ACTION_TYPE) or "?") + _if_any(" ", data.text(a.ACTION_OUTCOME) or status)
     took = data.milliseconds(a.DURATION_MS)
-    return _phrase(what, took, _if_any("waited ", data.milliseconds(a.QUEUE_WAIT_MS)), _by(data))
+    return _phrase(what, took, _by(data), _waited(data))
+
+
+def _waited(data: _Data) -> str:
+    """Only a wait that somebody could feel is worth the room."""
+    waited = _number(data.take(a.QUEUE_WAIT_MS))
+    return f"waited {_duration(waited / 1000)}" if waited is not None and waited >= NOTICEABLE_WAIT_MS else ""
 
 
 def _action_failed(data: _Data) -> str:
