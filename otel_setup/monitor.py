@@ -12,6 +12,7 @@ from otel_setup.core import Core
 from otel_setup.events.filter import EventFilter
 from otel_setup.events.logger import EventLogger
 from otel_setup.events.stream import EventStream, EventSubscriber
+from otel_setup.events.tee import EventTee
 from otel_setup.ledger import reports
 from otel_setup.queue_tokens import QueueToken
 from otel_setup.recorder import Recorder
@@ -58,6 +59,11 @@ class EnterpriseMonitor(Recorder):
     def event_logger(self) -> EventLogger:
         """Publishes the usual events by hand."""
         return EventLogger(self.core.stream)
+
+    @property
+    def logger(self) -> EventTee:
+        """An OpenTelemetry logger: its records are events of the stream first, and are exported after."""
+        return EventTee(self.core.publish, self.core.faults)
 
     @property
     def event_stream(self) -> EventStream:
