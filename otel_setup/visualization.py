@@ -14,7 +14,6 @@ from otel_setup import views
 from otel_setup.catalogue import EventType
 from otel_setup.core import Core
 from otel_setup.events.record import SystemEvent
-from otel_setup.ledger.state import PerformanceSample
 from otel_setup.text import clean_id
 
 RECENT_EVENTS = 1000
@@ -56,8 +55,7 @@ class StateVisualizationProvider:
         """Adds a time of the game's own to the performance view, in milliseconds."""
         core = self._core()
         with core.faults.guard("monitor"), core.lock:
-            sample = PerformanceSample(time.time_ns(), clean_id(endpoint), float(response_time_ms), bool(error))
-            core.ledger.performance.append(sample)
+            core.ledger.add_sample(time.time_ns(), clean_id(endpoint), response_time_ms, error=bool(error))
 
     def record_error(self, state: str, error_type: str) -> None:
         """An error in a phase."""

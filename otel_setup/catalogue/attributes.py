@@ -149,6 +149,9 @@ STATE_NAME = Attribute(name="state.name", key="state", description="The phase th
 STATE_LEGAL = Attribute(
     name="state.legal", key="legal", type=BOOLEAN, description="Whether the rules allow the transition."
 )
+STATE_OUTCOME = Attribute(
+    name="state.outcome", key="outcome", values=TRANSITION_OUTCOMES, description="How the transition ended."
+)
 ORDINAL = Attribute(
     name="state.ordinal",
     key="ordinal",

@@ -88,7 +88,7 @@ _DECLARED: tuple[Event, ...] = (
         name=EventType.STATE_TRANSITION_FAILED,
         description="A transition's code raised or was cancelled; the game stays where it was.",
         severity=Severity.ERROR,
-        attributes=(*_TRANSITION, a.SUCCESS, a.DURATION_MS, a.ERROR, a.ERROR_TYPE),
+        attributes=(*_TRANSITION, a.SUCCESS, a.DURATION_MS, a.STATE_OUTCOME, a.ERROR, a.ERROR_TYPE),
     ),
     Event(
         name=EventType.STATE_TRANSITION_ILLEGAL,

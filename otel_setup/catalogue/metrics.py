@@ -233,7 +233,7 @@ class M:
         name="seats",
         kind=Kind.COUNTER,
         unit="{seat}",
-        description="Seats taken in completed games.",
+        description="Seats taken in completed games whose winners are all known by type.",
         moves="The share of bots says how many humans were missing.",
         attributes=(a.SEAT_TYPE,),
     )
