@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 from otel_setup.catalogue import EventType
+from otel_setup.config import Settings
 from otel_setup.events.record import SystemEvent
 from otel_setup.recorder import Recorder
 
@@ -33,48 +34,62 @@ class Background:
     @property
     def running(self) -> bool:
         """Whether the tasks run."""
-        return any(not task.done() for task in self._tasks)
+        return any(task.get_loop().is_running() and not task.done() for task in self._tasks)
 
     def start(self) -> None:
-        """Starts the tasks on the running loop; started already, it does nothing."""
+        """Starts the tasks on the running loop. Where they run already, it does nothing.
+
+        Raises:
+            RuntimeError: no loop runs.
+        """
+        loop = asyncio.get_running_loop()
         if self.running:
             return
-        settings = self._recorder.core.settings
-        rounds: list[tuple[str, float, Callable[[], Awaitable[None]]]] = [
-            ("heartbeat", settings.heartbeat_interval, self._heartbeat),
-            ("snapshots", settings.snapshot_interval, self._snapshots),
-            ("sample", SAMPLE_SECONDS, self._sample),
-            ("sweep", SWEEP_SECONDS, self._sweep),
-            ("cleanup", CLEANUP_SECONDS, self._cleanup),
+        self._cancel()  # what a loop that has stopped left behind
+        rounds: list[tuple[str, Callable[[Settings], float], Callable[[], Awaitable[None]]]] = [
+            ("heartbeat", lambda settings: settings.heartbeat_interval, self._heartbeat),
+            ("snapshots", lambda settings: settings.snapshot_interval, self._snapshots),
+            ("sample", lambda _: SAMPLE_SECONDS, self._sample),
+            ("sweep", lambda _: SWEEP_SECONDS, self._sweep),
+            ("cleanup", lambda _: CLEANUP_SECONDS, self._cleanup),
         ]
         self._tasks = [
-            asyncio.create_task(self._repeat(work, seconds), name=f"otel_setup-{name}")
-            for name, seconds, work in rounds
+            loop.create_task(self._repeat(work, seconds), name=f"otel_setup-{name}") for name, seconds, work in rounds
         ]
 
     async def stop(self) -> None:
-        """Cancels the tasks and waits until they are gone."""
+        """Cancels the tasks and waits until they are gone; those of another loop end when that one comes to it."""
+        tasks = self._cancel()
+        own = [task for task in tasks if task.get_loop() is asyncio.get_running_loop()]
+        if own:
+            await asyncio.wait(own)
+
+    def _cancel(self) -> list[asyncio.Task[None]]:
         tasks, self._tasks = self._tasks, []
         for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError, RuntimeError):
-                await task
+            with contextlib.suppress(RuntimeError):  # its loop is closed, so it is gone
+                task.get_loop().call_soon_threadsafe(task.cancel)
+        return tasks
 
-    async def _repeat(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
+    async def _repeat(self, work: Callable[[], Awaitable[None]], seconds: Callable[[Settings], float]) -> None:
         while True:
             with self._recorder.core.faults.guard("runtime"):
                 await work()
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(seconds(self._recorder.core.settings))
 
     async def _heartbeat(self) -> None:
         core = self._recorder.core
-        with core.lock:
+
+        def describe() -> SystemEvent:
             beat = {"epoch": core.epoch, "last_sequence": core.sent, "live_games": len(core.ledger.games)}
-            core.publish(SystemEvent(event_type=EventType.PRODUCER_HEARTBEAT, data=beat))
+            return SystemEvent(event_type=EventType.PRODUCER_HEARTBEAT, data=beat)
+
+        core.publish_state(EventType.PRODUCER_HEARTBEAT, describe)
 
     async def _snapshots(self) -> None:
-        games = list(self._recorder.core.ledger.games)
+        core = self._recorder.core
+        with core.lock:
+            games = list(core.ledger.games)
         for number, game_id in enumerate(games, start=1):
             self._recorder.publish_snapshot(game_id)
             if number % _SNAPSHOTS_AT_ONCE == 0:

@@ -7,9 +7,8 @@ nothing, because the body may have cancelled the very task it runs in.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -21,13 +20,16 @@ from otel_setup.catalogue import EventType
 from otel_setup.catalogue import attributes as a
 from otel_setup.catalogue.spans import ACTION_SPAN, TRANSITION_SPAN
 from otel_setup.core import Core
-from otel_setup.correlation import correlated, generate_correlation_id, get_correlation_id
+from otel_setup.correlation import generate_correlation_id, get_correlation_id
 from otel_setup.events.record import SystemEvent
 from otel_setup.queue_tokens import QueueToken
 from otel_setup.text import clean_id, clean_text
-from otel_setup.tracing import Current, fail, start_span
+from otel_setup.tracing import SpanScope
 
 _MS = 1000
+_FAILED = "failed"
+_STOPPED = (asyncio.CancelledError, GeneratorExit)
+"""What ends a block from outside: a cancelled task, a coroutine that is thrown away. Neither is an error."""
 
 
 class Handle(Span):
@@ -93,18 +95,24 @@ class _Block:
         self.core = core
         self.handle = Handle()
         self._wanted_correlation = correlation_id
-        self._resources = contextlib.ExitStack()
-        self._started_at = 0.0
+        self._scope: SpanScope | None = None
+        self._started_at = time.perf_counter()
+
+    def enter(self, steps: Callable[[], None]) -> Handle:
+        """Does what there is to do on entry. Should Ctrl-C end it half way, nothing is left that only exit undoes."""
+        try:
+            with self.core.faults.guard("monitor"):
+                steps()
+        except BaseException:
+            self.finish()
+            raise
+        return self.handle
 
     def begin(self, name: str, attributes: Mapping[str, Any], explicit: Context | None = None) -> None:
-        """Starts the span and the correlation; what fails here is left out, never raised."""
-        with self.core.faults.guard("tracing"):
-            wanted = self._wanted_correlation or get_correlation_id() or generate_correlation_id()
-            self._resources.enter_context(correlated(wanted))
-            span = start_span(self.core, name, {**attributes, a.CORRELATION_ID.name: get_correlation_id()}, explicit)
-            self.handle._span = span
-            self._resources.callback(span.end)
-            self._resources.callback(Current(span).leave)
+        """Starts the span and the correlation."""
+        wanted = self._wanted_correlation or get_correlation_id() or generate_correlation_id()
+        self._scope = SpanScope(self.core, name, attributes, wanted, explicit)
+        self.handle._span = self._scope.span
         self._started_at = time.perf_counter()
 
     @property
@@ -114,8 +122,8 @@ class _Block:
 
     def finish(self) -> None:
         """Ends span and correlation."""
-        with self.core.faults.guard("tracing"):
-            self._resources.close()
+        if self._scope is not None:
+            self._scope.end()
 
     def publish(self, event_type: EventType, data: Mapping[str, Any], **ids: str | None) -> None:
         """Publishes one of the block's events."""
@@ -123,14 +131,18 @@ class _Block:
             self.core.publish(SystemEvent(event_type=event_type, data=data, **ids))  # type: ignore[arg-type]
 
     def failure(self, error: BaseException | None) -> dict[str, Any]:
-        """What the events say of an exception; the span is marked. Cancellation is no error."""
-        if error is None:
-            return {}
-        if isinstance(error, asyncio.CancelledError):
+        """What the events say of an exception, or of the game's own word that the work failed; the span is marked."""
+        if isinstance(error, _STOPPED):
             return {"error": "cancelled", "error_type": type(error).__qualname__, "outcome": "cancelled"}
-        with self.core.faults.guard("tracing"):
-            fail(self.handle._span, type(error).__qualname__, clean_text(error))
-        return {"error": clean_text(error), "error_type": type(error).__qualname__, "outcome": "failed"}
+        if error is not None:
+            error_type, message = type(error).__qualname__, clean_text(error)
+        elif self.handle.decided == _FAILED:
+            error_type, message = _FAILED, "the game said so"
+        else:
+            return {}
+        if self._scope is not None:
+            self._scope.fail(error_type, message)
+        return {"error": message, "error_type": error_type, "outcome": _FAILED}
 
 
 class TransitionBlock:
@@ -143,26 +155,26 @@ class TransitionBlock:
         self._data: dict[str, Any] = {}
 
     async def __aenter__(self) -> Handle:
+        return self._block.enter(self._enter)
+
+    def _enter(self) -> None:
         core = self._block.core
-        with core.faults.guard("monitor"):
-            left, entered = core.phase(self._states[0]), core.phase(self._states[1])
-            legal = core.settings.model.is_legal(left, entered)
-            self._data = {"from_state": left, "to_state": entered, "legal": legal, "ordinal": core.next_ordinal()}
-            game_id = self._game_id = clean_id(self._game_id)
-            self._block.begin(
-                TRANSITION_SPAN.name.format_map({"from": left, "to": entered}),
-                {
-                    a.GAME_ID.name: game_id,
-                    a.STATE_FROM.name: left,
-                    a.STATE_TO.name: entered,
-                    a.STATE_LEGAL.name: legal,
-                },
-            )
-            if not legal:
-                edge = {"from_state": left, "to_state": entered}
-                self._block.publish(EventType.STATE_TRANSITION_ILLEGAL, edge, game_id=game_id)
-            self._block.publish(EventType.STATE_TRANSITION_START, self._data, game_id=game_id)
-        return self._block.handle
+        left, entered = core.phase(self._states[0]), core.phase(self._states[1])
+        legal = core.settings.model.is_legal(left, entered)
+        self._data = {"from_state": left, "to_state": entered, "legal": legal, "ordinal": core.next_ordinal()}
+        self._game_id = core.id(self._game_id)
+        self._block.begin(
+            TRANSITION_SPAN.name.format_map({"from": left, "to": entered}),
+            {
+                a.GAME_ID.name: self._game_id,
+                a.STATE_FROM.name: left,
+                a.STATE_TO.name: entered,
+                a.STATE_LEGAL.name: legal,
+            },
+        )
+        if not legal:
+            self._publish(EventType.STATE_TRANSITION_ILLEGAL, {"from_state": left, "to_state": entered})
+        self._publish(EventType.STATE_TRANSITION_START, self._data)
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
@@ -170,12 +182,12 @@ class TransitionBlock:
         with self._block.core.faults.guard("monitor"):
             duration = {"duration_ms": self._block.milliseconds}
             failure = self._block.failure(error)
-            if not failure and self._block.handle.decided == "failed":
-                failure = {"error": "the game said so", "error_type": "failed", "outcome": "failed"}
             outcome = EventType.STATE_TRANSITION_FAILED if failure else EventType.STATE_TRANSITION_COMPLETE
-            data = {**self._data, **duration, **failure, "success": not failure}
-            self._block.publish(outcome, data, game_id=str(self._game_id))
+            self._publish(outcome, {**self._data, **duration, **failure, "success": not failure})
         self._block.finish()
+
+    def _publish(self, event_type: EventType, data: Mapping[str, Any]) -> None:
+        self._block.publish(event_type, data, game_id=clean_id(self._game_id) or None)
 
 
 class ActionBlock:
@@ -190,30 +202,31 @@ class ActionBlock:
         correlation_id: str | None,
         token: QueueToken | None,
     ):
-        self._block = _Block(core, correlation_id or (token.correlation_id if token else None))
+        self._token = token if isinstance(token, QueueToken) else None
+        self._block = _Block(core, correlation_id or (self._token.correlation_id if self._token else None))
         self._ids = {"game_id": game_id, "player_id": player_id}
         self._action = action_type
-        self._token = token
         self._data: dict[str, Any] = {}
 
     async def __aenter__(self) -> Handle:
+        return self._block.enter(self._enter)
+
+    def _enter(self) -> None:
         core = self._block.core
-        with core.faults.guard("monitor"):
-            ids = self._ids = {key: clean_id(value) for key, value in self._ids.items()}
-            action = core.action(self._action)
-            waited = core.waiting.take(self._token) if self._token is not None else None
-            self._data = {"action_type": action}
-            self._block.begin(
-                ACTION_SPAN.name.format(type=action),
-                {a.GAME_ID.name: ids["game_id"], a.PLAYER_ID.name: ids["player_id"], a.ACTION_TYPE.name: action},
-                explicit=self._token.context if self._token is not None else None,
-            )
-            self._publish(EventType.ACTION_QUEUED, status="queued")
-            if waited is not None:
-                self._data["queue_wait_ms"] = waited * _MS
-                self._block.handle.set_attribute(a.QUEUE_WAIT_MS.name, waited * _MS)
-            self._publish(EventType.ACTION_PROCESSING, status="processing")
-        return self._block.handle
+        ids = self._ids = {key: core.id(value) for key, value in self._ids.items()}
+        action = core.action(self._action)
+        waited = core.waiting.take(self._token) if self._token is not None else None
+        self._data = {"action_type": action}
+        self._block.begin(
+            ACTION_SPAN.name.format(type=action),
+            {a.GAME_ID.name: ids["game_id"], a.PLAYER_ID.name: ids["player_id"], a.ACTION_TYPE.name: action},
+            explicit=self._token.context if self._token is not None else None,
+        )
+        self._publish(EventType.ACTION_QUEUED, status="queued")
+        if waited is not None:
+            self._data["queue_wait_ms"] = waited * _MS
+            self._block.handle.set_attribute(a.QUEUE_WAIT_MS.name, waited * _MS)
+        self._publish(EventType.ACTION_PROCESSING, status="processing")
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
@@ -227,7 +240,7 @@ class ActionBlock:
             self._block.handle.set_attributes({a.ACTION_OUTCOME.name: outcome, a.ACTION_ACTOR.name: actor})
             self._publish(
                 EventType.ACTION_FAILED if failure else EventType.ACTION_COMPLETED,
-                status="failed" if failure else "completed",
+                status=_FAILED if failure else "completed",
                 duration_ms=duration,
                 outcome=outcome,
                 actor=actor,
@@ -236,5 +249,5 @@ class ActionBlock:
         self._block.finish()
 
     def _publish(self, event_type: EventType, **data: Any) -> None:
-        ids = {key: str(value) or None for key, value in self._ids.items()}
+        ids = {key: clean_id(value) or None for key, value in self._ids.items()}
         self._block.publish(event_type, {**self._data, **data}, **ids)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from otel_setup.catalogue import EventType
+from otel_setup.catalogue import EventType, Kind
 from otel_setup.ledger import reports
 from otel_setup.recorder import Recorder
 from otel_setup.text import clean_id
@@ -40,6 +40,7 @@ class GameMetricsCollector:
             game_id=game_id,
             action_type=action_type,
             duration_ms=response_time_ms,
+            actor=self._recorder.core.ledger.actor(clean_id(game_id), clean_id(player_id)),
         )
 
     async def record_state_transition(
@@ -52,7 +53,6 @@ class GameMetricsCollector:
             from_state=from_state,
             to_state=to_state,
             duration_ms=transition_time_ms,
-            ordinal=self._recorder.core.next_ordinal(),
             success=True,
         )
 
@@ -86,7 +86,9 @@ class GameMetricsCollector:
 
 
 class MetricsCollector:
-    """Records the game's own metrics, those it declared. The first call with another name is logged, each counted.
+    """Records the game's own metrics, each as the kind it was declared with.
+
+    Of calls with another name or another kind the first is logged, each counted.
 
     Parameters:
         recorder: where everything is recorded.
@@ -97,15 +99,15 @@ class MetricsCollector:
 
     async def increment(self, name: str, value: float = 1, tags: Mapping[str, str] | None = None) -> None:
         """Adds to a counter."""
-        await self._recorder.record_metric(name, value, **(tags or {}))
+        self._record(Kind.COUNTER, name, value, tags)
 
     async def gauge(self, name: str, value: float, tags: Mapping[str, str] | None = None) -> None:
         """Sets a gauge."""
-        await self._recorder.record_metric(name, value, **(tags or {}))
+        self._record(Kind.GAUGE, name, value, tags)
 
     async def histogram(self, name: str, value: float, tags: Mapping[str, str] | None = None) -> None:
         """Records a value of a histogram."""
-        await self._recorder.record_metric(name, value, **(tags or {}))
+        self._record(Kind.HISTOGRAM, name, value, tags)
 
     @contextmanager
     def timer(self, name: str, tags: Mapping[str, str] | None = None) -> Iterator[None]:
@@ -114,7 +116,15 @@ class MetricsCollector:
         try:
             yield
         finally:
-            self._recorder.record_metric_now(name, time.perf_counter() - started, tags or {})
+            self._record(Kind.HISTOGRAM, name, time.perf_counter() - started, tags)
+
+    def _record(self, kind: Kind, name: str, value: float, tags: Mapping[str, str] | None) -> None:
+        with self._recorder.core.faults.guard("monitor"):
+            built = self._recorder.core.catalogue.business(name) if isinstance(name, str) else None
+            if built is not None and built.declared.kind is not kind:
+                self._recorder.refuse("undeclared_metric", f"metric {name!r} is a {built.declared.kind}, not a {kind}")
+            else:
+                self._recorder.record_metric_now(name, value, tags or {})
 
     def get_metrics(self) -> list[str]:
         """Names of the metrics the game declared."""

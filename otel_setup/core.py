@@ -11,8 +11,11 @@ from __future__ import annotations
 import itertools
 import secrets
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from opentelemetry import _logs as logs_api
 from opentelemetry import metrics as metrics_api
@@ -21,29 +24,78 @@ from opentelemetry._logs import Logger, SeverityNumber
 from opentelemetry.metrics import Meter
 from opentelemetry.trace import Tracer
 
-from otel_setup.catalogue import EVENTS, Catalogue, Event, M, Severity, build
+from otel_setup.catalogue import EVENTS, Catalogue, Event, EventType, M, Severity, build
 from otel_setup.catalogue import attributes as a
 from otel_setup.config import Settings
-from otel_setup.correlation import dropped_metadata_count, evicted_count, get_correlation_id, refused_count
+from otel_setup.correlation import get_correlation_id
 from otel_setup.events.log_records import attributes_of
 from otel_setup.events.record import SystemEvent
 from otel_setup.events.stream import EventStream
 from otel_setup.faults import Faults
 from otel_setup.game_model import OTHER
-from otel_setup.instruments import Instruments, Reading, Readings
-from otel_setup.ledger import Ledger, reports
+from otel_setup.instruments import Instruments
+from otel_setup.ledger import Facts, Ledger
+from otel_setup.ledger.payload import is_cancelled
 from otel_setup.measures import measure
 from otel_setup.queue_tokens import QueueTokens
+from otel_setup.readings import readings
 from otel_setup.runtime_metrics import SystemMetricsCollector
 from otel_setup.sdk.exporters import ExportCounts
 from otel_setup.text import clean_id
+
+if TYPE_CHECKING:
+    from otel_setup.tracing import TraceContext
 
 SCOPE = "otel_setup"
 """Name of the instrumentation scope of everything this product emits."""
 
 _PHASE_KEYS = {attribute.data_key for attribute in (a.STATE_FROM, a.STATE_TO, a.STATE_NAME, a.PHASE_NAME)}
 _ACTION_KEY = a.ACTION_TYPE.data_key
+_ORDINAL_KEY = a.ORDINAL.data_key
 _DECLARED: dict[str, Event] = {str(event.name): event for event in EVENTS}
+# What the ledger can tell of an event before it takes it in, for callers who did not measure it themselves.
+_MEASURED: Mapping[str, tuple[str, Callable[[Ledger, SystemEvent], float | None]]] = {
+    EventType.GAME_ENDED: (
+        a.GAME_DURATION.data_key,
+        lambda ledger, event: ledger.game_seconds(event.game_id or ""),
+    ),
+    EventType.PLAYER_RECONNECTED: (
+        a.AWAY_SECONDS.data_key,
+        lambda ledger, event: ledger.away_seconds(event.game_id or "", event.player_id or ""),
+    ),
+    EventType.CONNECTION_CLOSED: (
+        a.CONNECTION_SECONDS.data_key,
+        lambda ledger, event: ledger.connection_seconds(event.connection_id or ""),
+    ),
+}
+_POLL_SECONDS = 0.001
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """Where spans, metrics and events go from one ``connect()`` to the next.
+
+    An event goes one and the same way to its end, whatever is configured meanwhile: so no number of an epoch is given
+    to an event that leaves by another.
+
+    Attributes:
+        epoch: names this time in the ids of its events.
+        sent: events that have an id of this epoch.
+        under_way: events that have one and are not handed to the logger yet.
+    """
+
+    instruments: Instruments
+    tracer: Tracer
+    logger: Logger
+    epoch: str = field(default_factory=lambda: secrets.token_hex(4))
+    sent: int = 0
+    under_way: int = 0
+
+    def wait_until_quiet(self, timeout: float) -> None:
+        """Waits until what is under way has arrived, ``timeout`` seconds at most; then its logger may be stopped."""
+        deadline = time.monotonic() + timeout
+        while self.under_way and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
 
 
 class Core:
@@ -56,55 +108,53 @@ class Core:
         scrapes: counts the requests to /metrics and those that failed; whoever answers them sets it.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, faults: Faults) -> None:
         self.lock = threading.RLock()
-        self.faults = Faults()
+        self.faults = faults
         self.exports = ExportCounts()
         self.waiting = QueueTokens()
         self.system = SystemMetricsCollector()
         self.scrapes: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        self.trace_contexts: OrderedDict[str, TraceContext] = OrderedDict()
         self.trace_contexts_dropped = 0
         self.settings = settings
         self.stream = EventStream(settings.history_size, settings.max_subscribers, lock=self.lock)
         self.stream.publisher = self.publish
-        self.catalogue: Catalogue
-        self.ledger: Ledger
-        self.instruments: Instruments
-        self.tracer: Tracer
-        self._delegate: Logger
-        self._epoch = ""
-        self._sent = 0
-        self._ordinals = itertools.count(1)
-        self._observe(settings)
-
-    def _observe(self, settings: Settings) -> None:
-        self.catalogue = build(settings.model, settings.prefix, settings.business_metrics)
+        self.catalogue: Catalogue = build(settings.model, settings.prefix, settings.business_metrics)
         self.ledger = Ledger(settings.model, settings.bounds, self.lock)
+        self._connection = self._without_providers()
+        self._ordinals = itertools.count(1)
 
-    def connect(self, settings: Settings, meters: Sequence[Meter], tracer: Tracer | None, logger: Logger) -> None:
+    def _without_providers(self) -> Connection:
+        instruments = Instruments(self.catalogue, (), {}, self._callback_failed)
+        return Connection(instruments, trace_api.NoOpTracer(), logs_api.NoOpLogger(SCOPE))
+
+    def connect(self, settings: Settings, meters: Sequence[Meter], tracer: Tracer | None, logger: Logger) -> Connection:
         """Moves to new providers: metrics start at 0 and a new epoch of event ids begins.
 
-        Live games stay, unless the game itself is another.
+        Live games stay, unless the game or the bounds of what is remembered are others.
 
         Parameters:
             settings: the new configuration.
             meters: where metrics are recorded.
             tracer: creates spans; None for none.
             logger: receives events after the local stream.
+
+        Returns:
+            The connection until now.
         """
+        catalogue = build(settings.model, settings.prefix, settings.business_metrics)
+        # Not under our lock: while the SDK reads gauges it holds its own, which registering takes, and waits for ours.
+        instruments = Instruments(catalogue, meters, readings(self), self._callback_failed)
+        instruments.export_zeros()
+        new = Connection(instruments, tracer or trace_api.NoOpTracer(), logger)
         with self.lock:
             if settings.model != self.settings.model or settings.bounds != self.settings.bounds:
-                self._observe(settings)
-            else:
-                self.catalogue = build(settings.model, settings.prefix, settings.business_metrics)
-            self.settings = settings
+                self.ledger = Ledger(settings.model, settings.bounds, self.lock)
+            self.settings, self.catalogue = settings, catalogue
             self.stream.resize(settings.history_size, settings.max_subscribers)
-            self.instruments = Instruments(self.catalogue, meters, self._readings(), self._callback_failed)
-            self.tracer = tracer or trace_api.NoOpTracer()
-            self._delegate = logger
-            self._epoch = secrets.token_hex(4)
-            self._sent = 0
-        self.instruments.export_zeros()
+            old, self._connection = self._connection, new
+        return old
 
     def connect_locally(self, meter: Meter) -> None:
         """Before ``configure()``: local metrics, and whatever providers the application installed, or will install."""
@@ -115,11 +165,28 @@ class Core:
             logs_api.get_logger(SCOPE),
         )
 
-    def disconnect(self) -> None:
-        """Stops handing events and spans on; the local parts stay."""
+    def disconnect(self) -> Connection:
+        """Stops handing events and spans on; the local parts stay.
+
+        Returns:
+            The connection until now.
+        """
         with self.lock:
-            self.tracer = trace_api.NoOpTracer()
-            self._delegate = logs_api.NoOpLogger(SCOPE)
+            old = self._connection
+            self._connection = Connection(old.instruments, trace_api.NoOpTracer(), logs_api.NoOpLogger(SCOPE))
+        return old
+
+    def after_fork(self, faults: Faults) -> None:
+        """Begins afresh in a forked child: locks may be held by threads the child does not have, and games, counts and
+        readers are the parent's. Without providers until the next ``connect()``.
+        """
+        self.lock = threading.RLock()
+        self.faults = faults
+        self.exports = ExportCounts()
+        self.waiting = QueueTokens()
+        self.stream.after_fork(self.lock)
+        self.ledger = Ledger(self.settings.model, self.settings.bounds, self.lock)
+        self._connection = self._without_providers()
 
     # --- events -----------------------------------------------------------------------------------------------------
 
@@ -141,6 +208,13 @@ class Core:
             self.irregular("unknown_action", f"action {clean_id(name)!r} is not in the game model")
         return action
 
+    def id(self, value: object) -> str:
+        """An id as it is kept: see :func:`~otel_setup.text.clean_id`. One that had to be cleaned is counted."""
+        cleaned = clean_id(value)
+        if value is not None and not (isinstance(value, str) and cleaned == value):
+            self.irregular("text_cleaned", "an id holds invisible characters, is very long or is no text")
+        return cleaned
+
     def irregular(self, kind: str, message: str) -> None:
         """Counts odd input that is recorded all the same, and logs the first of its kind."""
         self.instruments.add(M.INPUT_IRREGULAR, kind=kind)
@@ -148,18 +222,23 @@ class Core:
 
     def complete(self, event: SystemEvent) -> SystemEvent:
         """Fills in what the caller left open: severity, room, correlation, trace; phases and actions by their names."""
-        declared = _DECLARED.get(event.event_type)
         data = dict(event.data)
         for key in _PHASE_KEYS & data.keys():
             data[key] = self.phase(data[key])
         if _ACTION_KEY in data:
             data[_ACTION_KEY] = self.action(data[_ACTION_KEY])
+        if event.event_type == EventType.STATE_TRANSITION_COMPLETE and _ORDINAL_KEY not in data:
+            data[_ORDINAL_KEY] = self.next_ordinal()  # reported when it was over: it was entered last
+        if event.event_type in _MEASURED:
+            key, measured = _MEASURED[event.event_type]
+            if data.get(key) is None and (seconds := measured(self.ledger, event)) is not None:
+                data[key] = seconds
         context = trace_api.get_current_span().get_span_context()
         return replace(
             event,
             sequence=0,
             data=data,
-            severity=declared.severity if declared and event.severity is Severity.INFO else event.severity,
+            severity=_severity(event),
             room_id=event.room_id or (self.ledger.room_of(event.game_id) if event.game_id else None),
             correlation_id=event.correlation_id or get_correlation_id(),
             trace_id=event.trace_id or (format(context.trace_id, "032x") if context.is_valid else ""),
@@ -169,103 +248,119 @@ class Core:
     def publish(self, event: SystemEvent) -> None:
         """Takes an event in: ledger and stream in one step, then metrics, then export. Never raises, never blocks."""
         with self.faults.guard("stream"):
-            event = self.complete(event)
-            exported = self._delegate.enabled(event_name=event.event_type)
-            with self.lock:
-                facts = self.ledger.apply(event)
-                if exported:
-                    self._sent += 1
-                # complete() made this object and nobody else has it yet: setting beats copying it once more
-                object.__setattr__(event, "event_id", self._event_id(exported=exported))
-                event = self.stream.append(event)
+            completed = self.complete(event)
+            self._publish(event.event_type, lambda: completed)
+
+    def publish_state(self, event_type: EventType, describe: Callable[[], SystemEvent | None]) -> None:
+        """As :meth:`publish`, for an event that says how things stand: nothing happens between looking and its place.
+
+        Parameters:
+            describe: looks, under the lock, and makes the event; None where there is nothing to say.
+        """
+
+        def completed() -> SystemEvent | None:
+            event = describe()
+            return None if event is None else self.complete(event)
+
+        with self.faults.guard("stream"):
+            self._publish(event_type, completed)
+
+    def _publish(self, event_type: EventType, describe: Callable[[], SystemEvent | None]) -> None:
+        while not self._published_by(self._connection, event_type, describe):
+            pass  # connect() came in between: the next one it is
+
+    def _published_by(
+        self, connection: Connection, event_type: EventType, describe: Callable[[], SystemEvent | None]
+    ) -> bool:
+        exported = connection.logger.enabled(event_name=event_type)
+        with self.lock:
+            if connection is not self._connection:
+                return False
+            event = describe()
+            if event is None:
+                return True
+            facts, fault = self._fold(event)
+            connection.sent += exported
+            connection.under_way += exported
+            # complete() made this object and nobody else has it yet: setting beats copying it once more
+            object.__setattr__(event, "event_id", self._event_id(connection, exported=exported))
+            event = self.stream.append(event)
+        # Outside the lock, because instruments, loggers and log handlers have locks of their own, and may take long.
+        try:
+            if fault is not None:
+                self.faults.count("ledger", fault)
             with self.faults.guard("measures"):
-                measure(self.instruments, event, facts)
+                measure(connection.instruments, event, facts)
                 if facts.irregular:
                     what = facts.irregular.replace("_", " ")
                     self.irregular(facts.irregular, f"{event.event_type} of game {event.game_id!r}: {what}")
             if exported:
                 with self.faults.guard("export"):
-                    self._export(event)
+                    _export(connection.logger, event)
+        finally:
+            if exported:
+                with self.lock:
+                    connection.under_way -= 1
+        return True
 
-    def _event_id(self, *, exported: bool) -> str:
+    def _fold(self, event: SystemEvent) -> tuple[Facts, Exception | None]:
+        """What the ledger makes of an event; an event that it fails on is an event all the same."""
+        try:
+            return self.ledger.apply(event), None
+        except Exception as fault:  # noqa: BLE001 - counted by the caller, once it has left the lock
+            return Facts(), fault
+
+    def _event_id(self, connection: Connection, *, exported: bool) -> str:
         """``instance-epoch-sequence``; what is not exported has ids of its own, so that exported ones have no holes."""
-        if exported:
-            return f"{self.settings.instance_id}-{self._epoch}-{self._sent}"
-        return f"{self.settings.instance_id}-{self._epoch}-local{self.stream.total_events + 1}"
+        number = f"{connection.sent}" if exported else f"local{self.stream.total_events + 1}"
+        return f"{self.settings.instance_id}-{connection.epoch}-{number}"
 
-    def _export(self, event: SystemEvent) -> None:
-        self._delegate.emit(
-            timestamp=event.timestamp_ns,
-            severity_number=SeverityNumber(event.severity.value),
-            severity_text=event.severity.name,
-            event_name=event.event_type.value,
-            attributes=attributes_of(event),
-        )
+    @property
+    def instruments(self) -> Instruments:
+        """The catalogue's metrics."""
+        return self._connection.instruments
+
+    @property
+    def tracer(self) -> Tracer:
+        """Creates the monitor's spans."""
+        return self._connection.tracer
 
     @property
     def epoch(self) -> str:
         """Names the time since the last ``configure()``."""
-        return self._epoch
+        return self._connection.epoch
 
     @property
     def sent(self) -> int:
         """Events handed to the exporter in this epoch."""
-        return self._sent
+        return self._connection.sent
 
-    # --- observable metrics -----------------------------------------------------------------------------------------
+    # --- faults -----------------------------------------------------------------------------------------------------
+
+    def fault_counts(self) -> dict[str, int]:
+        """Faults inside monitoring so far, by component."""
+        counts = dict(self.faults.counts)
+        counts["stream"] += self.stream.faults
+        counts["scrape"] += self.scrapes()[1]
+        return counts
 
     def _callback_failed(self, fault: Exception) -> None:
         self.faults.count("measures", fault)
 
-    def _readings(self) -> Readings:
-        ledger, system = self.ledger, self.system
-        return {
-            M.GAMES_ACTIVE.name: lambda: _one(reports.games_active(ledger)),
-            M.GAMES_PER_HOUR.name: lambda: _one(reports.games_per_hour(ledger)),
-            M.GAME_DURATION.name: lambda: _one(reports.mean_game_minutes(ledger)),
-            M.STATE_ACTIVE_GAMES.name: lambda: _by("state", reports.games_by_state(ledger)),
-            M.PLAYER_WIN_RATE.name: lambda: _by("type", reports.win_rates(ledger)),
-            M.ROOMS_ACTIVE.name: lambda: _by("state", reports.rooms_by_state(ledger)),
-            M.ROOM_HEALTH.name: lambda: _by("status", reports.rooms_by_health(ledger)),
-            M.CONNECTIONS_ACTIVE.name: lambda: _one(reports.connections_active(ledger)),
-            M.ACTION_QUEUE_DEPTH.name: lambda: _one(len(self.waiting)),
-            M.MEMORY_USAGE.name: lambda: _by("type", system.memory_mb()),
-            M.MEMORY_GROWTH.name: lambda: _one(system.growth_rate_mb_per_hour()),
-            M.CPU_USAGE.name: lambda: _one(system.cpu_percent()),
-            M.GC_COLLECTIONS.name: lambda: _by("generation", system.gc_collections()),
-            M.GC_OBJECTS_COLLECTED.name: lambda: _one(system.gc_objects_collected()),
-            M.THREADS_ACTIVE.name: lambda: _one(system.threads_active()),
-            M.ASYNCIO_TASKS.name: lambda: _one(system.asyncio_tasks()),
-            M.FILE_DESCRIPTORS.name: lambda: _one(system.file_descriptors_open()),
-            M.INTERNAL_ERRORS.name: lambda: _by("component", self.faults.counts | {"scrape": self.scrapes()[1]}),
-            M.CORRELATION_REFUSED.name: lambda: _one(refused_count()),
-            M.EVENTS_PUBLISHED.name: lambda: _one(self.stream.total_events),
-            M.DROPPED.name: lambda: _by("bound", self._dropped()),
-            M.EXPORTED.name: lambda: _by(a.SIGNAL.name, self.exports.accepted),
-            M.EXPORT_FAILED.name: lambda: _by(a.SIGNAL.name, self.exports.failed),
-            M.SCRAPES.name: lambda: _one(self.scrapes()[0]),
-        }
 
-    def _dropped(self) -> dict[str, int]:
-        bounds = dict.fromkeys(a.BOUND.values, 0) if isinstance(a.BOUND.values, tuple) else {}
-        with self.lock:
-            statistics = self.stream.get_statistics()
-            return (
-                bounds
-                | self.ledger.dropped
-                | {
-                    "max_active_correlations": evicted_count(),
-                    "max_correlation_metadata": dropped_metadata_count(),
-                    "max_trace_contexts": self.trace_contexts_dropped,
-                    "history_size": statistics["dropped_history"],
-                    "subscriber_queue": statistics["dropped_subscribers"],
-                }
-            )
+def _severity(event: SystemEvent) -> Severity:
+    """The declared one, unless the caller says more; work that was cancelled is no error."""
+    declared = _DECLARED.get(event.event_type)
+    if declared is None or event.severity is not Severity.INFO or is_cancelled(event.data):
+        return event.severity
+    return declared.severity
 
 
-def _one(value: float | None) -> Reading:
-    return () if value is None else ((value, {}),)
-
-
-def _by(label: str, values: dict[str, float] | dict[str, int] | dict[int, int]) -> Reading:
-    return [(value, {label: str(key)}) for key, value in values.items()]
+def _export(logger: Logger, event: SystemEvent) -> None:
+    logger.emit(
+        timestamp=event.timestamp_ns,
+        severity_number=SeverityNumber(event.severity.value),
+        severity_text=event.severity.name,
+        event_name=clean_id(event.event_type.value),
+        attributes=attributes_of(event),
+    )

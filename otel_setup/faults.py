@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from types import TracebackType
@@ -22,38 +23,38 @@ class Faults:
     def __init__(self) -> None:
         self.counts: dict[str, int] = dict.fromkeys(COMPONENTS, 0)
         self._seen: set[tuple[str, ...]] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # re-entrant: a signal handler or a finalizer may come here in the middle
 
     def count(self, component: str, fault: BaseException) -> None:
         """Takes note of an exception that must not reach the game."""
-        try:
-            with self._lock:
-                self.counts[component] = self.counts.get(component, 0) + 1
-            if self._first((component, type(fault).__name__)):
-                _logger.error(
-                    "monitoring fault in %s, kept from the game; further ones of its kind are only counted "
-                    "in otel_setup.internal.errors",
-                    component,
-                    exc_info=fault,
-                )
-        except Exception:  # noqa: BLE001, S110 - a logging handler of the application may raise; nothing is left to tell
-            pass
+        with self._lock:
+            self.counts[component] = self.counts.get(component, 0) + 1
+        self._log_first(
+            (component, type(fault).__name__),
+            logging.ERROR,
+            "monitoring fault in %s, kept from the game; further ones of its kind are only counted in "
+            "otel_setup.internal.errors",
+            component,
+            fault,
+        )
 
     def note(self, kind: str, message: str) -> None:
         """Logs a warning about odd input, the first time its kind is seen."""
-        if self._first(("note", kind)):
-            _logger.warning("%s (logged once; every case is counted)", message)
+        self._log_first(("note", kind), logging.WARNING, "%s (logged once; every case is counted)", message)
 
     def guard(self, component: str) -> Guard:
         """A context that keeps exceptions of its block from the caller."""
         return Guard(self, component)
 
-    def _first(self, kind: tuple[str, ...]) -> bool:
+    def _log_first(
+        self, kind: tuple[str, ...], level: int, text: str, argument: str, fault: BaseException | None = None
+    ) -> None:
         with self._lock:
             if kind in self._seen or len(self._seen) >= MAX_KINDS_LOGGED:
-                return False
+                return
             self._seen.add(kind)
-            return True
+        with contextlib.suppress(Exception):  # a logging handler of the application may raise: nobody is left to tell
+            _logger.log(level, text, argument, exc_info=fault)
 
 
 class Guard:

@@ -14,6 +14,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from otel_setup.catalogue import BuiltMetric, Catalogue, Kind, M, Metric
 from otel_setup.game_model import OTHER
+from otel_setup.text import clean_id
 
 Reading = Iterable[tuple[float, Mapping[str, str]]]
 """What a callback reads: values with their labels."""
@@ -100,7 +101,7 @@ class _Bound:
         """The labels with everything undeclared dropped and every foreign value replaced, and how many were."""
         clean, replaced = {}, 0
         for label, allowed in self._allowed.items():
-            value = str(labels.get(label, OTHER))
+            value = clean_id(labels.get(label, OTHER))
             if value not in allowed and value != OTHER:
                 replaced += 1
                 value = OTHER

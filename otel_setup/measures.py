@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from otel_setup.catalogue import EventType, M
-from otel_setup.catalogue.attributes import BOT, HUMAN
+from otel_setup.catalogue import EventType, M, Metric
+from otel_setup.catalogue.attributes import BOT, HUMAN, UNKNOWN
 from otel_setup.events.record import SystemEvent
 from otel_setup.game_model import OTHER
 from otel_setup.instruments import Instruments
 from otel_setup.ledger import Facts
+from otel_setup.ledger.payload import count, is_cancelled, number
 
 Measure = Callable[[Instruments, SystemEvent, Facts], None]
+
+_MS = 1000
 
 
 def measure(instruments: Instruments, event: SystemEvent, facts: Facts) -> None:
@@ -28,8 +31,13 @@ def measure(instruments: Instruments, event: SystemEvent, facts: Facts) -> None:
         rule(instruments, event, facts)
 
 
-def _seconds(event: SystemEvent, key: str) -> float:
-    return (event.data.get(key) or 0.0) / 1000
+def _duration(
+    instruments: Instruments, metric: Metric, event: SystemEvent, key: str, *, per_unit: float = 1, **labels: object
+) -> None:
+    """Records a duration the event may carry; one it does not, or that is none, is not made up."""
+    value = number(event.data.get(key))
+    if value is not None:
+        instruments.record(metric, value / per_unit, **labels)
 
 
 def _game_started(instruments: Instruments, _event: SystemEvent, _facts: Facts) -> None:
@@ -39,9 +47,8 @@ def _game_started(instruments: Instruments, _event: SystemEvent, _facts: Facts) 
 def _game_ended(instruments: Instruments, event: SystemEvent, facts: Facts) -> None:
     abandoned = bool(event.data.get("abandoned"))
     instruments.add(M.GAMES_ABANDONED if abandoned else M.GAMES_COMPLETED)
-    instruments.record(
-        M.GAME_LIFETIME, event.data.get("game_seconds") or 0.0, outcome="abandoned" if abandoned else "completed"
-    )
+    outcome = "abandoned" if abandoned else "completed"
+    _duration(instruments, M.GAME_LIFETIME, event, "game_seconds", outcome=outcome)
     for kind, seats in facts.seats.items():
         if seats:
             instruments.add(M.SEATS, seats, type=kind)
@@ -59,12 +66,20 @@ def _edge(event: SystemEvent) -> dict[str, Any]:
 
 def _transition_completed(instruments: Instruments, event: SystemEvent, _facts: Facts) -> None:
     instruments.add(M.STATE_TRANSITIONS, **_edge(event))
-    instruments.record(M.STATE_TRANSITION_DURATION, _seconds(event, "duration_ms"), **_edge(event), outcome="success")
+    _transition_took(instruments, event, "success")
 
 
 def _transition_failed(instruments: Instruments, event: SystemEvent, _facts: Facts) -> None:
-    outcome = "cancelled" if event.data.get("outcome") == "cancelled" else "failed"
-    instruments.record(M.STATE_TRANSITION_DURATION, _seconds(event, "duration_ms"), **_edge(event), outcome=outcome)
+    _transition_took(instruments, event, _failure(event))
+
+
+def _failure(event: SystemEvent) -> str:
+    return "cancelled" if is_cancelled(event.data) else "failed"
+
+
+def _transition_took(instruments: Instruments, event: SystemEvent, outcome: str) -> None:
+    labels = {**_edge(event), "outcome": outcome}
+    _duration(instruments, M.STATE_TRANSITION_DURATION, event, "duration_ms", per_unit=_MS, **labels)
 
 
 def _transition_illegal(instruments: Instruments, event: SystemEvent, _facts: Facts) -> None:
@@ -72,20 +87,20 @@ def _transition_illegal(instruments: Instruments, event: SystemEvent, _facts: Fa
 
 
 def _phase_completed(instruments: Instruments, event: SystemEvent, _facts: Facts) -> None:
-    instruments.record(M.PHASE_DURATION, event.data["duration_seconds"], phase=event.data.get("phase"))
+    _duration(instruments, M.PHASE_DURATION, event, "duration_seconds", phase=event.data.get("phase"))
 
 
 def _action_started(instruments: Instruments, event: SystemEvent, _facts: Facts) -> None:
-    if event.data.get("queue_wait_ms") is not None:
-        instruments.record(
-            M.ACTION_QUEUE_WAIT, _seconds(event, "queue_wait_ms"), action_type=event.data.get("action_type")
-        )
+    action = event.data.get("action_type")
+    _duration(instruments, M.ACTION_QUEUE_WAIT, event, "queue_wait_ms", per_unit=_MS, action_type=action)
 
 
 def _action_ended(instruments: Instruments, event: SystemEvent, _facts: Facts) -> None:
     action, outcome = event.data.get("action_type"), event.data.get("outcome")
-    instruments.add(M.ACTIONS, action_type=action, outcome=outcome, actor=event.data.get("actor"))
-    instruments.record(M.ACTION_DURATION, _seconds(event, "duration_ms"), action_type=action, outcome=outcome)
+    if outcome is None:  # an action reported by hand need not say how it ended
+        outcome = "accepted" if event.event_type != EventType.ACTION_FAILED else _failure(event)
+    instruments.add(M.ACTIONS, action_type=action, outcome=outcome, actor=event.data.get("actor") or UNKNOWN)
+    _duration(instruments, M.ACTION_DURATION, event, "duration_ms", per_unit=_MS, action_type=action, outcome=outcome)
 
 
 def _player_timed_out(instruments: Instruments, event: SystemEvent, _facts: Facts) -> None:
@@ -110,8 +125,7 @@ def _player_disconnected(instruments: Instruments, _event: SystemEvent, _facts: 
 
 def _player_reconnected(instruments: Instruments, event: SystemEvent, _facts: Facts) -> None:
     instruments.add(M.PLAYERS_RECONNECTED)
-    if event.data.get("away_seconds") is not None:
-        instruments.record(M.PLAYER_REJOIN_DURATION, event.data["away_seconds"])
+    _duration(instruments, M.PLAYER_REJOIN_DURATION, event, "away_seconds")
 
 
 def _bot_took_over(instruments: Instruments, _event: SystemEvent, _facts: Facts) -> None:
@@ -154,9 +168,8 @@ def _connection_closed(instruments: Instruments, event: SystemEvent, _facts: Fac
 def _broadcast(instruments: Instruments, event: SystemEvent, _facts: Facts) -> None:
     sent = event.event_type == EventType.BROADCAST_SENT
     instruments.add(M.BROADCASTS, outcome="success" if sent else "failure")
-    instruments.add(M.BROADCAST_RECIPIENTS, event.data.get("recipient_count") or 0)
-    if event.data.get("broadcast_time_ms") is not None:
-        instruments.record(M.BROADCAST_TIME, event.data["broadcast_time_ms"])
+    instruments.add(M.BROADCAST_RECIPIENTS, count(event.data.get("recipient_count")))
+    _duration(instruments, M.BROADCAST_TIME, event, "broadcast_time_ms")
 
 
 _RULES: Mapping[str, Measure] = {
@@ -169,6 +182,7 @@ _RULES: Mapping[str, Measure] = {
     EventType.ACTION_PROCESSING: _action_started,
     EventType.ACTION_COMPLETED: _action_ended,
     EventType.ACTION_FAILED: _action_ended,
+    EventType.PLAYER_ACTION: _action_ended,
     EventType.PLAYER_TIMEOUT: _player_timed_out,
     EventType.PLAYER_JOINED: _player_joined,
     EventType.PLAYER_LEFT: _player_left,

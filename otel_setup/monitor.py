@@ -130,29 +130,27 @@ class EnterpriseMonitor(Recorder):
     def get_monitoring_status(self) -> dict[str, Any]:
         """What runs, and how much is held."""
         core = self.core
+        tracing = core.settings.traces and not core.settings.disabled
         return {
             "service_name": self.service_name,
-            "collectors": {"metrics": True, "game_metrics": True, "system_metrics": True, "tracer": True},
+            "collectors": {"metrics": True, "game_metrics": True, "system_metrics": True, "tracer": tracing},
             "background_running": self._background.running,
             "event_stream": core.stream.get_statistics(),
             "game_analytics": reports.game_analytics(core.ledger),
             "system_summary": core.system.get_memory_summary(),
             "active_traces": len(self.tracer.get_active_traces()),
             "visualization_rooms": len(core.ledger.rooms),
-            "internal_errors": dict(core.faults.counts),
+            "internal_errors": core.fault_counts(),
             "exported": dict(core.exports.accepted),
             "export_failures": dict(core.exports.failed),
         }
 
 
-_monitor: EnterpriseMonitor | None = None
+_monitor = EnterpriseMonitor()
 
 
 def get_enterprise_monitor() -> EnterpriseMonitor:
     """The monitor of this process; always the same one."""
-    global _monitor  # noqa: PLW0603 - one a process, made when first asked for
-    if _monitor is None:
-        _monitor = EnterpriseMonitor()
     return _monitor
 
 

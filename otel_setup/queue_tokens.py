@@ -16,7 +16,7 @@ from otel_setup.correlation import get_correlation_id
 
 
 class QueueToken:
-    """A captured moment. ``wait_seconds`` is how long ago it was, None once it was taken."""
+    """A captured moment: its correlation, its OpenTelemetry context, its time."""
 
     __slots__ = ("__weakref__", "_captured_at", "context", "correlation_id")
 

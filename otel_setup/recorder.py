@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from itertools import islice
+from typing import Any, TypeGuard
 
 from otel_setup.catalogue import EVENTS, EventType, Kind, M
 from otel_setup.catalogue.attributes import RECEIVE, TRANSMIT
 from otel_setup.core import Core
+from otel_setup.correlation import clean_correlation_id
+from otel_setup.events.log_records import MAX_LISTED
 from otel_setup.events.record import SystemEvent
 from otel_setup.game_model import OTHER
 from otel_setup.ledger import Seat
 from otel_setup.text import clean_data, clean_id, clean_text
 
 _KNOWN_EVENTS = frozenset(str(event.name) for event in EVENTS)
-_MAX_SEATS = 256
-_MILLISECONDS = 1000
+_LARGEST_COUNT = 10**15
 
 
 class Recorder:
@@ -55,19 +57,25 @@ class Recorder:
             players: who sits where, in order. Without it nobody can tell whether a bot or a human won.
         """
         with self.core.faults.guard("monitor"):
-            seats = [
-                {"player": self._id(seat.player_id), "is_bot": bool(seat.is_bot)}
-                for seat, _ in zip(players or (), range(_MAX_SEATS), strict=False)
-            ]
             self._publish(
                 EventType.GAME_STARTED,
                 game_id=game_id,
                 room_id=room_id,
                 player_count=self._whole(player_count),
                 bot_count=self._whole(bot_count),
-                players=seats or None,
+                players=self._seats(players) or None,
             )
             self.publish_snapshot(clean_id(game_id))
+
+    def _seats(self, players: Iterable[Seat] | None) -> list[dict[str, Any]]:
+        try:
+            return [
+                {"player": self._id(seat.player_id), "is_bot": bool(seat.is_bot)}
+                for seat in islice(players or (), MAX_LISTED)
+            ]
+        except Exception as error:  # noqa: BLE001 - the game has begun, whoever sits there
+            self.refuse("invalid_value", f"players are no seats ({clean_text(error, 80)}); the game starts without")
+            return []
 
     async def record_game_end(
         self,
@@ -84,51 +92,54 @@ class Recorder:
             abandoned: True where it ended undecided.
         """
         with self.core.faults.guard("monitor"):
-            winners: Any = winner_id
-            if winner_id is not None and not isinstance(winner_id, str):
-                winners = [self._id(winner) for winner in winner_id]
-            elif winner_id is not None:
-                winners = self._id(winner_id)
-            scores = final_scores if isinstance(final_scores, Mapping) else {}
             self._publish(
                 EventType.GAME_ENDED,
                 game_id=game_id,
-                winner_id=winners,
-                final_scores={self._id(player): clean_data(score) for player, score in scores.items()},
+                winner_id=None if winner_id is None else self._winners(winner_id),
+                final_scores=self._scores(final_scores),
                 abandoned=bool(abandoned),
-                game_seconds=self.core.ledger.game_seconds(clean_id(game_id)),
             )
+
+    def _winners(self, winner_id: str | Iterable[str]) -> str | list[str]:
+        if isinstance(winner_id, str | bytes) or not isinstance(winner_id, Iterable):
+            return self._id(winner_id)
+        return [self._id(winner) for winner in islice(winner_id, MAX_LISTED)]
+
+    def _scores(self, scores: Mapping[str, float] | None) -> dict[str, Any]:
+        if not isinstance(scores, Mapping):
+            return {}
+        return {self._id(player): clean_data(score) for player, score in islice(scores.items(), MAX_LISTED)}
 
     async def record_phase_duration(self, game_id: str, phase: str, duration_seconds: float) -> None:
         """A game left a phase after ``duration_seconds``."""
-        if self._is_duration(duration_seconds):
-            self._publish(
-                EventType.PHASE_COMPLETED,
-                game_id=game_id,
-                phase=phase,
-                duration_seconds=float(duration_seconds),
-            )
+        with self.core.faults.guard("monitor"):
+            if self._is_duration(duration_seconds):
+                seconds = float(duration_seconds)
+                self._publish(EventType.PHASE_COMPLETED, game_id=game_id, phase=phase, duration_seconds=seconds)
 
     async def record_round_started(
         self, game_id: str, round_number: int | None = None, starter: str | None = None
     ) -> None:
         """A round begins; ``starter`` plays first."""
-        self._publish(
-            EventType.ROUND_STARTED,
-            game_id=game_id,
-            round_number=None if round_number is None else self._whole(round_number),
-            starter=None if starter is None else self._id(starter),
-        )
+        with self.core.faults.guard("monitor"):
+            self._publish(
+                EventType.ROUND_STARTED,
+                game_id=game_id,
+                round_number=None if round_number is None else self._whole(round_number),
+                starter=None if starter is None else self._id(starter),
+            )
 
     async def record_round_completed(self, game_id: str, round_number: int | None = None) -> None:
         """A round was scored."""
-        number = None if round_number is None else self._whole(round_number)
-        self._publish(EventType.ROUND_COMPLETED, game_id=game_id, round_number=number)
+        with self.core.faults.guard("monitor"):
+            number = None if round_number is None else self._whole(round_number)
+            self._publish(EventType.ROUND_COMPLETED, game_id=game_id, round_number=number)
 
     async def record_turn_completed(self, game_id: str, winner_id: str | None = None) -> None:
         """A turn was won."""
-        winner = None if winner_id is None else self._id(winner_id)
-        self._publish(EventType.TURN_COMPLETED, game_id=game_id, turn_winner=winner)
+        with self.core.faults.guard("monitor"):
+            winner = None if winner_id is None else self._id(winner_id)
+            self._publish(EventType.TURN_COMPLETED, game_id=game_id, turn_winner=winner)
 
     async def record_redeal(self, game_id: str, player_id: str, outcome: str) -> None:
         """A redeal was ``requested``, ``accepted``, ``declined`` or ``timed_out``; one call each."""
@@ -136,16 +147,17 @@ class Recorder:
 
     async def record_declaration(self, game_id: str, player_id: str, declared: int, captured: int) -> None:
         """A declaration is scored: ``hit``, ``zero_kept`` or ``missed`` follows from piles declared and captured."""
-        declared, captured = self._whole(declared), self._whole(captured)
-        kept = "zero_kept" if declared == 0 else "hit"
-        self._publish(
-            EventType.DECLARATION_SCORED,
-            game_id=game_id,
-            player_id=player_id,
-            declared=declared,
-            captured=captured,
-            outcome=kept if declared == captured else "missed",
-        )
+        with self.core.faults.guard("monitor"):
+            declared, captured = self._whole(declared), self._whole(captured)
+            kept = "zero_kept" if declared == 0 else "hit"
+            self._publish(
+                EventType.DECLARATION_SCORED,
+                game_id=game_id,
+                player_id=player_id,
+                declared=declared,
+                captured=captured,
+                outcome=kept if declared == captured else "missed",
+            )
 
     async def record_illegal_transition(self, game_id: str, from_state: str, to_state: str, reason: str = "") -> None:
         """A transition was attempted that the rules do not allow, and was not executed."""
@@ -154,7 +166,7 @@ class Recorder:
             game_id=game_id,
             from_state=from_state,
             to_state=to_state,
-            reason=clean_text(reason) or None,
+            reason=_text(reason),
         )
 
     async def record_timeout(self, game_id: str, player_id: str, action_type: str) -> None:
@@ -169,21 +181,23 @@ class Recorder:
 
     async def record_room_closed(self, room_id: str, reason: str = "") -> None:
         """A room was removed."""
-        self._publish(EventType.ROOM_CLOSED, room_id=room_id, reason=clean_text(reason) or None)
+        self._publish(EventType.ROOM_CLOSED, room_id=room_id, reason=_text(reason))
 
     async def record_player_joined(
         self, room_id: str, player_id: str, is_bot: bool = False, game_id: str | None = None
     ) -> None:
         """A player, or a bot, took a seat."""
-        self._publish(
-            EventType.PLAYER_JOINED, room_id=room_id, player_id=player_id, game_id=game_id, is_bot=bool(is_bot)
-        )
+        with self.core.faults.guard("monitor"):
+            ids = {"room_id": room_id, "player_id": player_id, "game_id": game_id}
+            self._publish(EventType.PLAYER_JOINED, **ids, is_bot=bool(is_bot))
 
     async def record_player_left(
         self, room_id: str, player_id: str, is_bot: bool = False, game_id: str | None = None
     ) -> None:
         """A player, or a bot, gave the seat up."""
-        self._publish(EventType.PLAYER_LEFT, room_id=room_id, player_id=player_id, game_id=game_id, is_bot=bool(is_bot))
+        with self.core.faults.guard("monitor"):
+            ids = {"room_id": room_id, "player_id": player_id, "game_id": game_id}
+            self._publish(EventType.PLAYER_LEFT, **ids, is_bot=bool(is_bot))
 
     async def record_player_disconnected(self, game_id: str, player_id: str) -> None:
         """A player's socket was lost during a game."""
@@ -192,12 +206,7 @@ class Recorder:
 
     async def record_player_reconnected(self, game_id: str, player_id: str) -> None:
         """A disconnected player is back and plays the seat again."""
-        self._publish(
-            EventType.PLAYER_RECONNECTED,
-            game_id=game_id,
-            player_id=player_id,
-            away_seconds=self.core.ledger.away_seconds(clean_id(game_id), clean_id(player_id)),
-        )
+        self._publish(EventType.PLAYER_RECONNECTED, game_id=game_id, player_id=player_id)
         self.publish_snapshot(clean_id(game_id))
 
     async def record_bot_takeover(self, game_id: str, player_id: str) -> None:
@@ -227,7 +236,7 @@ class Recorder:
                 event = EventType.CONNECTION_OPENED
             elif event_type == "disconnect":
                 event = EventType.CONNECTION_CLOSED
-                fields["connection_seconds"] = self.core.ledger.connection_seconds(clean_id(connection_id))
+                fields.pop("connection_seconds", None)  # measured here, from one clock
             elif event_type == "broadcast":
                 event = EventType.BROADCAST_SENT if fields.get("success", True) else EventType.BROADCAST_FAILED
                 fields["recipient_count"] = self._whole(fields.get("recipient_count", 0))
@@ -263,10 +272,11 @@ class Recorder:
             event_type: a name of the catalogue; another is refused and counted.
             fields: ``game_id``, ``room_id``, ``player_id``, ``connection_id``, ``correlation_id`` and the event's data.
         """
-        if event_type in _KNOWN_EVENTS:
-            self._publish(EventType(event_type), **_as_data(fields, keep_ids=True))
-        else:
-            self.refuse("undeclared_event", f"event {clean_id(event_type)!r} is not in the catalogue")
+        with self.core.faults.guard("monitor"):
+            if isinstance(event_type, str) and event_type in _KNOWN_EVENTS:
+                self._publish(EventType(event_type), **_as_data(fields, keep_ids=True))
+            else:
+                self.refuse("undeclared_event", f"event {clean_id(event_type)!r} is not in the catalogue")
 
     async def record_metric(self, name: str, value: float, /, **labels: object) -> None:
         """A business metric the game declared with ``configure(business_metrics=...)``.
@@ -287,10 +297,11 @@ class Recorder:
                 self.refuse("undeclared_attribute", f"metric {name!r} has the labels {list(built.labels)} only")
                 return
             only_rises = built.declared.kind is not Kind.GAUGE
-            if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value, not only_rises):
+            if not _is_number(value, negative=not only_rises):
                 self.refuse("invalid_value", f"metric {name!r} cannot record {clean_text(value, 80)!r}")
                 return
-            self.core.instruments.record(built.declared, value, **labels)
+            # As a float, because whole numbers beyond 64 bits cannot be exported, and one would stop all that follow.
+            self.core.instruments.record(built.declared, float(value), **labels)
 
     # --- shared -------------------------------------------------------------------------------------------------------
 
@@ -302,11 +313,12 @@ class Recorder:
     def publish_snapshot(self, game_id: str) -> None:
         """Publishes the state of a live game, for readers that may have lost events."""
         core = self.core
-        with core.faults.guard("monitor"), core.lock:
+
+        def describe() -> SystemEvent | None:
             game = core.ledger.games.get(game_id)
             if game is None:
-                return
-            snapshot = SystemEvent(
+                return None
+            return SystemEvent(
                 event_type=EventType.GAME_SNAPSHOT,
                 game_id=game_id,
                 room_id=game.room_id,
@@ -323,7 +335,8 @@ class Recorder:
                     ],
                 },
             )
-            core.publish(snapshot)
+
+        core.publish_state(EventType.GAME_SNAPSHOT, describe)
 
     def _publish(
         self,
@@ -346,33 +359,40 @@ class Recorder:
                     room_id=self._id(room_id) or None,
                     player_id=self._id(player_id) or None,
                     connection_id=self._id(connection_id) or None,
-                    correlation_id=correlation_id,
+                    correlation_id=clean_correlation_id(correlation_id),
                     data={key: value for key, value in data.items() if value is not None},
                 )
             )
 
     def _id(self, value: object) -> str:
-        cleaned = clean_id(value)
-        if cleaned != value and value is not None:
-            self.core.irregular("text_cleaned", "an id holds invisible characters, is very long or is no text")
-        return cleaned
+        return self.core.id(value)
 
     def _whole(self, value: object) -> int:
         """A count; what is none is 0 and counted."""
-        if isinstance(value, int | float) and _is_finite(value, negative=False) and not isinstance(value, bool):
+        if _is_number(value, negative=False) and value <= _LARGEST_COUNT:
             return int(value)
         self.core.irregular("invalid_count", f"{clean_text(value, 80)!r} is no count; 0 is recorded")
         return 0
 
     def _is_duration(self, value: object) -> bool:
-        if isinstance(value, int | float) and not isinstance(value, bool) and _is_finite(value, negative=False):
+        if _is_number(value, negative=False):
             return True
         self.refuse("invalid_duration", f"{clean_text(value, 80)!r} is no duration")
         return False
 
 
-def _is_finite(value: float, negative: bool) -> bool:
-    return math.isfinite(value) and (negative or value >= 0)
+def _text(value: object) -> str | None:
+    return None if value is None else clean_text(value) or None
+
+
+def _is_number(value: object, *, negative: bool) -> TypeGuard[float]:
+    """Whether it is a number that a float can hold, and from 0 on unless negative ones are welcome."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value) and (negative or value >= 0)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
 
 
 def _as_data(fields: Mapping[str, Any], *, keep_ids: bool = False) -> dict[str, Any]:

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
+import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Unpack
 
 from opentelemetry import _logs as logs_api
@@ -23,7 +27,8 @@ from opentelemetry.util.types import Attributes
 from otel_setup import config as configuration
 from otel_setup import prometheus
 from otel_setup.config import ConfigError, Options, Resolved
-from otel_setup.core import SCOPE, Core
+from otel_setup.core import SCOPE, Connection, Core
+from otel_setup.faults import Faults
 from otel_setup.sdk.providers import Providers, start
 from otel_setup.sdk.proxies import SwapLoggerProvider, SwapMeterProvider, SwapTracerProvider
 
@@ -92,10 +97,12 @@ class _State:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+        self._faults = Faults()
         self._core: Core | None = None
         self._providers: Providers | None = None
         self._telemetry: Telemetry | None = None
         self._exposition: prometheus.Exposition | None = None
+        self._inherited: Resolved | None = None
         # Global providers can be set once in a process, so these stay when everything else starts anew.
         self._tracers = SwapTracerProvider(self._fault)
         self._meters = _GlobalMeters(self._fault)
@@ -104,11 +111,13 @@ class _State:
     @property
     def core(self) -> Core:
         """The core, connected to local providers if nobody has configured yet."""
-        if self._core is None:
+        core = self._core
+        if core is None or self._providers is None:  # the first use in this process, which may be a forked child
             with self._lock:
-                if self._core is None:
-                    self._core = self._local_core()
-        return self._core
+                core = self._core
+                if core is None or self._providers is None:
+                    core = self._first_use()
+        return core
 
     @property
     def telemetry(self) -> Telemetry | None:
@@ -121,31 +130,41 @@ class _State:
         core = self.core
         with self._lock:
             if self._exposition is None:
-                exposition = prometheus.Exposition(self._registry, self._describe, ttl=core.settings.scrape_ttl)
+                exposition = prometheus.Exposition(
+                    self._registry,
+                    self._describe,
+                    ttl=core.settings.scrape_ttl,
+                    collectors=lambda: {"game": True, "system": True},
+                    on_failure=lambda fault: core.faults.note("scrape", f"/metrics failed: {fault!r}"),
+                )
                 core.scrapes = lambda: (exposition.requests, exposition.failures)
                 self._exposition = exposition
             return self._exposition
 
-    def _local_core(self) -> Core:
+    def _first_use(self) -> Core:
+        inherited, self._inherited = self._inherited, None
+        if inherited is not None:
+            return self.configure(_of_this_process(inherited)).core
         try:
             resolved = configuration.resolve({"collector": False})
         except ConfigError as wrong:  # nobody called configure(), so nobody expects it to raise
             _logger.warning("the environment is ignored until configure() is called: %s", wrong)
             resolved = configuration.resolve({"collector": False}, environ={})
-        core = Core(resolved.settings)
-        self._providers = start(resolved.settings, core.exports)
-        core.connect_locally(self._providers.meters.get_meter(SCOPE))
+        core = self._core or Core(resolved.settings, self._faults)
+        providers = start(resolved.settings, core.exports)
+        core.connect_locally(providers.meters.get_meter(SCOPE))
+        self._core, self._providers = core, providers
         return core
 
     def configure(self, resolved: Resolved) -> Telemetry:
         with self._lock:
             if self._telemetry is not None and _same(self._telemetry._resolved, resolved):
                 return self._telemetry
-            core = self._core or Core(resolved.settings)
+            core = self._core or Core(resolved.settings, self._faults)
             _refuse_foreign_providers((self._tracers, self._meters, self._loggers))
             old = self._providers
             providers = start(resolved.settings, core.exports)
-            core.connect(
+            left = core.connect(
                 resolved.settings,
                 (providers.meters.get_meter(SCOPE),),
                 _tracer(providers),
@@ -153,25 +172,24 @@ class _State:
             )
             self._core, self._providers, self._exposition = core, providers, None
             self._publish_globally(providers)
-            self._telemetry = Telemetry(core, resolved, providers)
+            self._inherited = None
+            self._telemetry = telemetry = Telemetry(core, resolved, providers)
         if old is not None:
-            _in_background(lambda: old.shutdown(resolved.settings.shutdown_timeout))
-        if providers.periodic is not None:
-            # The zeros must be in Prometheus before the first event: see Instruments.export_zeros.
-            _in_background(providers.periodic.force_flush)
-        return self._telemetry
+            _in_background(lambda: _drain(left, old, resolved.settings.shutdown_timeout))
+        providers.export_zeros()
+        return telemetry
 
     def stop(self, telemetry: Telemetry, timeout: float) -> bool:
         with self._lock:
             if self._telemetry is not telemetry:
                 return True
             self._telemetry = None
-            telemetry.core.disconnect()
-        return telemetry._providers.shutdown(timeout)
+            left = telemetry.core.disconnect()
+            self._publish_globally(None)
+        return _drain(left, telemetry._providers, timeout)
 
     def _fault(self, fault: Exception) -> None:
-        if self._core is not None:
-            self._core.faults.count("export", fault)
+        self._faults.count("export", fault)
 
     def stop_at_exit(self) -> None:
         telemetry = self._telemetry
@@ -182,18 +200,32 @@ class _State:
         """Forgets everything, for tests: the next use starts as in a new process."""
         with self._lock:
             providers, self._providers = self._providers, None
-            self._core = self._telemetry = self._exposition = None
-            self._tracers.swap(None)
-            self._meters.swap(None)
-            self._loggers.swap(None)
+            self._core = self._telemetry = self._exposition = self._inherited = None
+            self._faults = Faults()
+            self._publish_globally(None)
         if providers is not None:
-            providers.shutdown(1.0)
+            providers.shutdown(0.1)
 
-    def _publish_globally(self, providers: Providers) -> None:
-        self._meters.swap(providers.meters)
-        self._tracers.swap(providers.tracers or trace_api.NoOpTracerProvider())
-        self._loggers.swap(providers.loggers or logs_api.NoOpLoggerProvider())
-        if metrics_api.get_meter_provider() is not self._meters:
+    def after_fork(self) -> None:
+        """Begins afresh in a forked child, on its first use: under the parent's configuration, as another instance.
+
+        Nothing is started here, because most children never use monitoring.
+        """
+        self._lock = threading.RLock()
+        self._faults = Faults()
+        if self._core is None:
+            return
+        self._core.after_fork(self._faults)
+        if self._telemetry is not None:
+            self._inherited = self._telemetry._resolved
+        self._providers = self._telemetry = self._exposition = None
+        self._publish_globally(None)
+
+    def _publish_globally(self, providers: Providers | None) -> None:
+        self._meters.swap(providers.meters if providers else None)
+        self._tracers.swap(providers.tracers if providers else None)
+        self._loggers.swap(providers.loggers if providers else None)
+        if providers and metrics_api.get_meter_provider() is not self._meters:
             metrics_api.set_meter_provider(self._meters)
             trace_api.set_tracer_provider(self._tracers)
             logs_api.set_logger_provider(self._loggers)
@@ -245,6 +277,20 @@ def _same(old: Resolved, new: Resolved) -> bool:
     return comparable(old) == comparable(new)
 
 
+def _of_this_process(inherited: Resolved) -> Resolved:
+    """A parent's configuration for a forked child, which is an instance of its own."""
+    generated = inherited.sources["instance_id"] == "default"
+    own_id = str(uuid.uuid4()) if generated else f"{inherited.settings.instance_id}-{os.getpid()}"
+    return replace(inherited, settings=replace(inherited.settings, instance_id=own_id))
+
+
+def _drain(left: Connection, providers: Providers, timeout: float) -> bool:
+    """Stops providers that nothing uses any more, once what was under way to them has arrived."""
+    started = time.monotonic()
+    left.wait_until_quiet(timeout)
+    return providers.shutdown(max(0.0, timeout - (time.monotonic() - started)))
+
+
 def _in_background(task: Callable[[], object]) -> None:
     threading.Thread(target=task, daemon=True, name="otel_setup-background").start()
 
@@ -252,6 +298,8 @@ def _in_background(task: Callable[[], object]) -> None:
 _state = _State()
 prometheus.set_default_exposition(lambda: _state.exposition)
 atexit.register(_state.stop_at_exit)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_state.after_fork)
 
 
 def configure(

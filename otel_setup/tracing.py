@@ -1,35 +1,50 @@
 """Spans of the monitor, and the tracer of the API this product succeeds.
 
-A monitor span continues: another monitor span, a context given explicitly (a queue token), or the server or consumer
-span of one HTTP request or message while that is recording. Any other ambient span becomes a link of a new trace: a
-game loop that was born in a socket handler would otherwise put a whole game into one connection-long trace.
+A monitor span continues: another monitor span that is open, a context given explicitly (a queue token), or the server
+or consumer span of one HTTP request or message while that is recording. Any other ambient span becomes a link of a new
+trace: a game loop that was born in a socket handler would otherwise put a whole game into one connection-long trace.
+What a sampler left out stays out: an ambient span that is not sampled is continued, so that nothing below it is either.
 Status stays unset on success; failure is ERROR with ``error.type`` (semantic conventions, "Recording errors").
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import islice
 from typing import Any, TypeVar
 
 from opentelemetry import context as context_api
 from opentelemetry import trace as trace_api
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, Status, StatusCode, TraceFlags
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    Status,
+    StatusCode,
+    TraceFlags,
+)
 
 from otel_setup.catalogue import attributes as a
 from otel_setup.catalogue.spans import ACTION_SPAN, PHASE_SPAN, TRANSITION_SPAN
 from otel_setup.core import Core
-from otel_setup.correlation import correlated, get_correlation_id
-from otel_setup.text import clean_id, clean_text
+from otel_setup.correlation import clean_correlation_id, correlated, get_correlation_id
+from otel_setup.text import MAX_DATA_ITEMS, clean_data, clean_id, clean_text
 
 _MONITOR_SPAN = context_api.create_key("otel_setup.monitor_span")
 _ONE_REQUEST = (trace_api.SpanKind.SERVER, trace_api.SpanKind.CONSUMER)
 _MESSAGE_LENGTH = 500
+# W3C Trace Context, 3.2.2.3 and 3.2.2.4: lower case, and not all zeros.
+_TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
+_SPAN_ID = re.compile(r"(?!0{16})[0-9a-f]{16}")
+_BAGGAGE, _SAMPLED = "baggage_", "sampled"
 MAX_TRACE_CONTEXTS = 1000
 """Trace contexts remembered by id; the oldest goes first."""
 
@@ -39,9 +54,10 @@ T = TypeVar("T")
 class _Open:
     """In the context of a monitor span; ``still`` until that span ends."""
 
-    __slots__ = ("still",)
+    __slots__ = ("span", "still")
 
-    def __init__(self) -> None:
+    def __init__(self, span: Span) -> None:
+        self.span = span
         self.still = True
 
 
@@ -57,10 +73,17 @@ def start_span(core: Core, name: str, attributes: Mapping[str, Any], explicit: C
 
 
 def _may_be_parent(span: Span, context: Context, *, explicit: bool) -> bool:
-    monitor_span = context_api.get_value(_MONITOR_SPAN, context)
-    if isinstance(monitor_span, _Open):
+    if explicit:
+        return not _is_socket(span)
+    opened = context_api.get_value(_MONITOR_SPAN, context)
+    if isinstance(opened, _Open):
         # A task born in a monitor span inherits its context for as long as it lives: only an open span is a parent.
-        return explicit or monitor_span.still
+        if opened.still:
+            return True
+        if opened.span is span:
+            return False
+    if not span.get_span_context().trace_flags.sampled:
+        return True  # the SDK does not say of what kind it is, nor when it ends
     return getattr(span, "kind", None) in _ONE_REQUEST and span.is_recording() and not _is_socket(span)
 
 
@@ -76,7 +99,7 @@ class Current:
     __slots__ = ("_open", "_token")
 
     def __init__(self, span: Span) -> None:
-        self._open = _Open()
+        self._open = _Open(span)
         self._token = context_api.attach(
             context_api.set_value(_MONITOR_SPAN, self._open, trace_api.set_span_in_context(span))
         )
@@ -87,10 +110,51 @@ class Current:
         context_api.detach(self._token)
 
 
-def fail(span: Span, error_type: str, message: str) -> None:
-    """Marks a span as failed."""
-    span.set_attribute(a.ERROR_TYPE.name, error_type)
-    span.set_status(Status(StatusCode.ERROR, clean_text(message, _MESSAGE_LENGTH)))
+class SpanScope:
+    """A monitor span that is the current one, under one correlation, from here until :meth:`end`.
+
+    What fails is counted and left out, never raised: then ``span`` is the invalid span, which does nothing.
+
+    Parameters:
+        core: what the process observes with.
+        name: of the span.
+        attributes: of the span; empty ones are left out.
+        correlation_id: for everything inside; None leaves the current one.
+        explicit: the context to continue; the current one, by the rule above, where not given.
+    """
+
+    __slots__ = ("_core", "_resources", "span")
+
+    def __init__(
+        self,
+        core: Core,
+        name: str,
+        attributes: Mapping[str, Any],
+        correlation_id: str | None = None,
+        explicit: Context | None = None,
+    ) -> None:
+        self.span: Span = INVALID_SPAN
+        self._core = core
+        self._resources = contextlib.ExitStack()
+        with core.faults.guard("tracing"), contextlib.ExitStack() as resources:
+            if correlation_id is not None:
+                resources.enter_context(correlated(correlation_id))
+            attributes = {**attributes, a.CORRELATION_ID.name: get_correlation_id()}
+            span = start_span(core, name, attributes, explicit)
+            resources.callback(span.end)
+            resources.callback(Current(span).leave)
+            self.span, self._resources = span, resources.pop_all()
+
+    def fail(self, error_type: str, message: object) -> None:
+        """Marks the span as failed."""
+        with self._core.faults.guard("tracing"):
+            self.span.set_attribute(a.ERROR_TYPE.name, error_type)
+            self.span.set_status(Status(StatusCode.ERROR, clean_text(message, _MESSAGE_LENGTH)))
+
+    def end(self) -> None:
+        """Ends span and correlation; what was current before is so again."""
+        with self._core.faults.guard("tracing"):
+            self._resources.close()
 
 
 class SpanKind(StrEnum):
@@ -106,23 +170,30 @@ class SpanKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:
-    """A place in a trace that can be handed on in a plain mapping. Ids are hexadecimal."""
+    """A place in a trace that can be handed on in a plain mapping. Ids are hexadecimal, as in W3C Trace Context."""
 
     trace_id: str
     span_id: str
     parent_span_id: str | None = None
     correlation_id: str | None = None
     baggage: Mapping[str, str] = field(default_factory=dict)
+    sampled: bool = True
 
     def child_context(self) -> TraceContext:
         """A context of the same trace, one level down."""
         return replace(self, span_id=secrets.token_hex(8), parent_span_id=self.span_id)
 
     def as_otel(self) -> Context:
-        """The OpenTelemetry context that a span continues from here."""
-        remote = SpanContext(int(self.trace_id, 16), int(self.span_id, 16), True, TraceFlags(TraceFlags.SAMPLED))
-        # Given explicitly, so it is a parent although no monitor span of this process is.
-        return context_api.set_value(_MONITOR_SPAN, _Open(), trace_api.set_span_in_context(NonRecordingSpan(remote)))
+        """The OpenTelemetry context that a span continues from here; an empty one where the ids are none."""
+        if not (_is_id(self.trace_id, _TRACE_ID) and _is_id(self.span_id, _SPAN_ID)):
+            return Context()
+        flags = TraceFlags(TraceFlags.SAMPLED if self.sampled else TraceFlags.DEFAULT)
+        remote = SpanContext(int(self.trace_id, 16), int(self.span_id, 16), is_remote=True, trace_flags=flags)
+        return trace_api.set_span_in_context(NonRecordingSpan(remote), Context())
+
+
+def _is_id(value: object, pattern: re.Pattern[str]) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
 class StateTracer:
@@ -134,7 +205,6 @@ class StateTracer:
 
     def __init__(self, core: Callable[[], Core]) -> None:
         self._current_core = core
-        self._contexts: OrderedDict[str, TraceContext] = OrderedDict()
 
     @property
     def _core(self) -> Core:
@@ -146,7 +216,10 @@ class StateTracer:
 
     def start_span(self, name: str, kind: SpanKind = SpanKind.STATE_TRANSITION) -> Span:
         """A span of the game's own; end it yourself."""
-        return start_span(self._core, clean_id(name), {"operation.kind": str(kind)})
+        core = self._core
+        with core.faults.guard("tracing"):
+            return start_span(core, clean_id(name), {"operation.kind": clean_id(kind)})
+        return INVALID_SPAN
 
     @contextlib.contextmanager
     def trace_state_transition(
@@ -186,7 +259,9 @@ class StateTracer:
     ) -> T:
         """Awaits an operation inside a span of its name; scalar parameters become ``param.*`` attributes."""
         attributes = {
-            f"param.{clean_id(key)}": clean_text(value, _MESSAGE_LENGTH) if isinstance(value, str) else value
+            f"param.{clean_id(key)}": clean_text(value, _MESSAGE_LENGTH)
+            if isinstance(value, str)
+            else clean_data(value)
             for key, value in parameters.items()
             if isinstance(value, str | bool | int | float)
         }
@@ -195,19 +270,15 @@ class StateTracer:
 
     @contextlib.contextmanager
     def _block(self, name: str, attributes: Mapping[str, Any], context: TraceContext | None) -> Iterator[Span]:
-        correlation_id = (context.correlation_id if context else None) or get_correlation_id()
-        attributes = {**attributes, a.CORRELATION_ID.name: correlation_id}
-        span = start_span(self._core, name, attributes, context.as_otel() if context else None)
-        current = Current(span)
+        correlation_id, explicit = (context.correlation_id, context.as_otel()) if context else (None, None)
+        scope = SpanScope(self._core, name, attributes, correlation_id, explicit)
         try:
-            with correlated(correlation_id) if correlation_id else contextlib.nullcontext():
-                yield span
+            yield scope.span
         except Exception as error:
-            fail(span, type(error).__qualname__, str(error))
+            scope.fail(type(error).__qualname__, error)
             raise
         finally:
-            current.leave()
-            span.end()
+            scope.end()
 
     def create_trace_context(
         self, correlation_id: str | None = None, parent_context: TraceContext | None = None
@@ -217,25 +288,32 @@ class StateTracer:
         if parent_context is not None:
             created = parent_context.child_context()
         elif current.is_valid:
-            created = TraceContext(format(current.trace_id, "032x"), format(current.span_id, "016x"))
+            ids = format(current.trace_id, "032x"), format(current.span_id, "016x")
+            created = TraceContext(*ids, sampled=current.trace_flags.sampled)
         else:
             created = TraceContext(secrets.token_hex(16), secrets.token_hex(8))
-        created = replace(created, correlation_id=correlation_id or created.correlation_id or get_correlation_id())
-        self._contexts[created.trace_id] = created
-        if len(self._contexts) > MAX_TRACE_CONTEXTS:
-            self._contexts.popitem(last=False)
-            self._core.trace_contexts_dropped += 1
+        wanted = clean_correlation_id(correlation_id) or created.correlation_id or get_correlation_id()
+        created = replace(created, correlation_id=wanted)
+        core = self._core
+        with core.lock:
+            core.trace_contexts[created.trace_id] = created
+            if len(core.trace_contexts) > MAX_TRACE_CONTEXTS:
+                core.trace_contexts.popitem(last=False)
+                core.trace_contexts_dropped += 1
         return created
 
     def get_trace_context(self, trace_id: str) -> TraceContext | None:
         """The context created last in a trace."""
-        return self._contexts.get(trace_id)
+        return self._core.trace_contexts.get(trace_id)
 
     def get_active_traces(self) -> dict[str, dict[str, Any]]:
         """The contexts remembered, by trace id."""
+        core = self._core
+        with core.lock:
+            contexts = list(core.trace_contexts.items())
         return {
             trace_id: {"span_id": context.span_id, "correlation_id": context.correlation_id}
-            for trace_id, context in list(self._contexts.items())
+            for trace_id, context in contexts
         }
 
     def cleanup_old_contexts(self, max_age_hours: float = 24) -> int:
@@ -246,37 +324,43 @@ class StateTracer:
         """
         if max_age_hours > 0:
             return 0
-        forgotten = len(self._contexts)
-        self._contexts.clear()
+        core = self._core
+        with core.lock:
+            forgotten = len(core.trace_contexts)
+            core.trace_contexts.clear()
         return forgotten
 
     @staticmethod
     def propagate_context(context: TraceContext, carrier: MutableMapping[str, str]) -> MutableMapping[str, str]:
-        """Writes a context into a mapping, to be sent along."""
+        """Writes a context into a mapping, to be sent along. Values are one line of visible characters each."""
         values = {
             "trace_id": context.trace_id,
             "span_id": context.span_id,
             "parent_span_id": context.parent_span_id,
             "correlation_id": context.correlation_id,
-            **{f"baggage_{key}": value for key, value in context.baggage.items()},
+            _SAMPLED: None if context.sampled else "0",
+            **{f"{_BAGGAGE}{key}": value for key, value in context.baggage.items()},
         }
-        carrier.update({key: value for key, value in values.items() if value is not None})
+        carrier.update({clean_id(key): clean_id(value) for key, value in values.items() if value is not None})
         return carrier
 
     @staticmethod
     def extract_context(carrier: Mapping[str, str]) -> TraceContext | None:
-        """The context somebody wrote into a mapping; None where there is none, or none that is valid."""
-        trace_id, span_id = (str(carrier.get(key, "")).lower() for key in ("trace_id", "span_id"))
-        try:
-            valid = SpanContext(int(trace_id, 16), int(span_id, 16), True).is_valid
-        except ValueError:
+        """The context somebody wrote into a mapping; None where there is none, or none that is valid.
+
+        Whoever wrote it may be a client: what is no id is left out, text is cleaned, 64 entries of baggage are kept.
+        """
+        if not isinstance(carrier, Mapping):
             return None
-        if not valid:
+        trace_id, span_id, parent_id = (carrier.get(key) for key in ("trace_id", "span_id", "parent_span_id"))
+        if not (_is_id(trace_id, _TRACE_ID) and _is_id(span_id, _SPAN_ID)):
             return None
+        baggage = ((key, value) for key, value in carrier.items() if isinstance(key, str) and key.startswith(_BAGGAGE))
         return TraceContext(
-            trace_id,
-            span_id,
-            carrier.get("parent_span_id"),
-            carrier.get("correlation_id"),
-            {key.removeprefix("baggage_"): value for key, value in carrier.items() if key.startswith("baggage_")},
+            str(trace_id),
+            str(span_id),
+            parent_id if _is_id(parent_id, _SPAN_ID) else None,
+            clean_correlation_id(carrier.get("correlation_id")),
+            {clean_id(key.removeprefix(_BAGGAGE)): clean_id(value) for key, value in islice(baggage, MAX_DATA_ITEMS)},
+            sampled=carrier.get(_SAMPLED) != "0",
         )

@@ -32,7 +32,7 @@ def default_exposition() -> Exposition:
 
 
 class PrometheusExporter:
-    """The metrics as text, for code of its own ways.
+    """The metrics as text, for programs that pass them on themselves.
 
     Parameters:
         game_metrics, system_metrics: accepted because callers pass them; there is one source, which has both.

@@ -154,7 +154,6 @@ class Exposition:
         try:
             return future.result(self.timeout)
         except TimeoutError:
-            future.cancel()
             raise self._timed_out() from None
 
     def health(self) -> tuple[HTTPStatus, bytes, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -17,16 +18,17 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 
 from otel_setup.catalogue.attributes import SIGNALS
 
-ResultT = TypeVar("ResultT")
+ResultT = TypeVar("ResultT", SpanExportResult, LogRecordExportResult, MetricExportResult)
 
 
 class ExportCounts:
-    """Items accepted and failed, by signal. Every signal is there from the start."""
+    """Items accepted and failed, by signal. Every signal is there from the start. ``pid`` is whose they are."""
 
     def __init__(self) -> None:
         self.accepted: dict[str, int] = dict.fromkeys(SIGNALS, 0)
         self.failed: dict[str, int] = dict.fromkeys(SIGNALS, 0)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self.pid = os.getpid()
 
     def count(self, signal: str, items: int, *, accepted: bool) -> None:
         """Takes the outcome of one export in."""
@@ -44,7 +46,7 @@ class CountingSpanExporter(OTLPSpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Sends a batch."""
         export = super().export
-        return _counted(lambda: export(spans), self._counts, "traces", len(spans), SpanExportResult.SUCCESS)
+        return _counted(lambda: export(spans), self._counts, "traces", len(spans), SpanExportResult)
 
 
 class CountingLogExporter(OTLPLogExporter):
@@ -57,7 +59,7 @@ class CountingLogExporter(OTLPLogExporter):
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Sends a batch."""
         export = super().export
-        return _counted(lambda: export(batch), self._counts, "logs", len(batch), LogRecordExportResult.SUCCESS)
+        return _counted(lambda: export(batch), self._counts, "logs", len(batch), LogRecordExportResult)
 
 
 class CountingMetricExporter(OTLPMetricExporter):
@@ -77,7 +79,7 @@ class CountingMetricExporter(OTLPMetricExporter):
             self._counts,
             "metrics",
             _points(metrics_data),
-            MetricExportResult.SUCCESS,
+            MetricExportResult,
         )
 
 
@@ -90,11 +92,15 @@ def _points(data: MetricsData) -> int:
     )
 
 
-def _counted(export: Callable[[], ResultT], counts: ExportCounts, signal: str, items: int, success: ResultT) -> ResultT:
+def _counted(
+    export: Callable[[], ResultT], counts: ExportCounts, signal: str, items: int, results: type[ResultT]
+) -> ResultT:
+    if os.getpid() != counts.pid:
+        return results.FAILURE  # a forked child's copy: what it holds is the parent's, who exports it
     accepted = False
     try:
         result = export()
-        accepted = result is success
+        accepted = result is results.SUCCESS
         return result
     finally:
         counts.count(signal, items, accepted=accepted)

@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, ConsoleLogRecordExporter
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics.export import MetricReader, MetricsData, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
@@ -19,6 +20,21 @@ from prometheus_client import CollectorRegistry
 from otel_setup.config import Settings
 from otel_setup.prometheus import make_reader
 from otel_setup.sdk.exporters import CountingLogExporter, CountingMetricExporter, CountingSpanExporter, ExportCounts
+
+FIRST_COLLECTION_SECONDS = 1.0
+"""How long ``configure()`` waits at most until the zeros are collected; it takes some milliseconds."""
+
+
+class _PeriodicReader(PeriodicExportingMetricReader):
+    """The SDK's; ``collected`` is set once there was a collection, which may not be exported yet."""
+
+    def __init__(self, exporter: CountingMetricExporter, export_interval_millis: float) -> None:
+        self.collected = threading.Event()
+        super().__init__(exporter, export_interval_millis=export_interval_millis)
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        self.collected.set()
+        super()._receive_metrics(metrics_data, timeout_millis, **kwargs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +45,17 @@ class Providers:
     tracers: TracerProvider | None
     loggers: LoggerProvider | None
     registry: CollectorRegistry
-    periodic: PeriodicExportingMetricReader | None
+    periodic: _PeriodicReader | None
+
+    def export_zeros(self) -> None:
+        """Collects what counters there are, now, and exports them in the background.
+
+        What happens next must come in a later export, or the first event of a series is its first value, in which
+        Prometheus sees no increase.
+        """
+        if self.periodic is not None:
+            threading.Thread(target=self.periodic.force_flush, daemon=True, name="otel_setup-zeros").start()
+            self.periodic.collected.wait(FIRST_COLLECTION_SECONDS)
 
     def flush(self, timeout: float) -> bool:
         """Exports what waits, within ``timeout`` seconds.
@@ -80,10 +106,8 @@ def start(settings: Settings, counts: ExportCounts) -> Providers:
     periodic = None
     headers = dict(settings.headers)
     if exporting and settings.metrics:
-        periodic = PeriodicExportingMetricReader(
-            CountingMetricExporter(settings.collector, headers, counts),
-            export_interval_millis=settings.metric_interval * 1000,
-        )
+        exporter = CountingMetricExporter(settings.collector, headers, counts)
+        periodic = _PeriodicReader(exporter, export_interval_millis=settings.metric_interval * 1000)
         readers.append(periodic)
     return Providers(
         meters=MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False),
