@@ -305,6 +305,8 @@ class Core:
 
     def _fold(self, event: SystemEvent) -> tuple[Facts, Exception | None]:
         """What the ledger makes of an event; an event that it fails on is an event all the same."""
+        if event.event_type == EventType.GAME_SNAPSHOT:
+            return Facts(), None  # the ledger said it itself; taken for activity, it would keep dead games alive
         try:
             return self.ledger.apply(event), None
         except Exception as fault:  # noqa: BLE001 - counted by the caller, once it has left the lock

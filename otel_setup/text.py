@@ -50,8 +50,9 @@ def clean_id(value: object) -> str:
     """
     if value is None:
         return ""
-    if not isinstance(value, str):
-        value = _text_of(value)
+    if type(value) is not str:
+        # A member of an enumeration is a text of its own type, and with the SDK a label value of its own.
+        value = str.__str__(value) if isinstance(value, str) else _text_of(value)
     if value.isascii() and value.isprintable() and len(value) <= MAX_ID_LENGTH:
         return value
     # Beyond this length the cache would hold megabytes of a hostile player's making.

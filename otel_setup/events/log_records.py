@@ -26,9 +26,10 @@ _FIELDS = {
     for attribute in (a.GAME_ID, a.ROOM_ID, a.PLAYER_ID, a.CONNECTION_ID, a.CORRELATION_ID)
 }
 # Ids are fields of an event. An entry of its data that has an id's name is the caller's own and cannot replace the id.
+_NOT_DATA = {*_FIELDS, a.RECORD_UID.name, a.EXTRA.name}
 _NAME_OF = {
     str(event.name): {
-        attribute.data_key: attribute.name for attribute in event.attributes if attribute.name not in _FIELDS
+        attribute.data_key: attribute.name for attribute in event.attributes if attribute.name not in _NOT_DATA
     }
     for event in EVENTS
 }
