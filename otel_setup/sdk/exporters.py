@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+# Requests imports it in the thread of the first export. A child forked meanwhile would wait for that import for ever.
+import netrc  # noqa: F401
 import os
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
@@ -17,14 +20,19 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from otel_setup.catalogue.attributes import SIGNALS
+from otel_setup.sdk.export_log import ExportLog, listening, reason_in
 
 ResultT = TypeVar("ResultT", SpanExportResult, LogRecordExportResult, MetricExportResult)
 
 
 class ExportCounts:
-    """Items accepted and failed, by signal. Every signal is there from the start. ``pid`` is whose they are."""
+    """Items accepted and failed, by signal; every signal is there from the start.
+
+    ``pid`` is whose they are; ``log`` says when exports begin to fail, and when they work again.
+    """
 
     def __init__(self) -> None:
+        self.log = ExportLog()
         self.accepted: dict[str, int] = dict.fromkeys(SIGNALS, 0)
         self.failed: dict[str, int] = dict.fromkeys(SIGNALS, 0)
         self._lock = threading.RLock()
@@ -36,50 +44,69 @@ class ExportCounts:
             (self.accepted if accepted else self.failed)[signal] += items
 
 
+@dataclass(frozen=True)
+class _Account:
+    """Keeps the account of one signal's exports to one endpoint."""
+
+    signal: str
+    endpoint: str
+    counts: ExportCounts
+
+    def kept(self, export: Callable[[], ResultT], items: int, results: type[ResultT]) -> ResultT:
+        """Runs an export and takes its outcome in."""
+        if os.getpid() != self.counts.pid:
+            return results.FAILURE  # a forked child's copy: what it holds is the parent's, who exports it
+        accepted, heard = False, ["it raised"]
+        try:
+            with listening() as heard:
+                result = export()
+            accepted = result is results.SUCCESS
+            return result
+        finally:
+            self.counts.count(self.signal, items, accepted=accepted)
+            self.counts.log.note(self.endpoint, self.signal, items, None if accepted else reason_in(heard))
+
+
 class CountingSpanExporter(OTLPSpanExporter):
     """OTLP/HTTP for spans."""
 
     def __init__(self, endpoint: str, headers: dict[str, str], counts: ExportCounts) -> None:
-        super().__init__(endpoint=f"{endpoint}/v1/traces", headers=headers)
-        self._counts = counts
+        self._account = _Account("traces", f"{endpoint}/v1/traces", counts)
+        super().__init__(endpoint=self._account.endpoint, headers=headers)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Sends a batch."""
         export = super().export
-        return _counted(lambda: export(spans), self._counts, "traces", len(spans), SpanExportResult)
+        return self._account.kept(lambda: export(spans), len(spans), SpanExportResult)
 
 
 class CountingLogExporter(OTLPLogExporter):
     """OTLP/HTTP for log records."""
 
     def __init__(self, endpoint: str, headers: dict[str, str], counts: ExportCounts) -> None:
-        super().__init__(endpoint=f"{endpoint}/v1/logs", headers=headers)
-        self._counts = counts
+        self._account = _Account("logs", f"{endpoint}/v1/logs", counts)
+        super().__init__(endpoint=self._account.endpoint, headers=headers)
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Sends a batch."""
         export = super().export
-        return _counted(lambda: export(batch), self._counts, "logs", len(batch), LogRecordExportResult)
+        return self._account.kept(lambda: export(batch), len(batch), LogRecordExportResult)
 
 
 class CountingMetricExporter(OTLPMetricExporter):
     """OTLP/HTTP for metrics."""
 
     def __init__(self, endpoint: str, headers: dict[str, str], counts: ExportCounts) -> None:
-        super().__init__(endpoint=f"{endpoint}/v1/metrics", headers=headers)
-        self._counts = counts
+        self._account = _Account("metrics", f"{endpoint}/v1/metrics", counts)
+        super().__init__(endpoint=self._account.endpoint, headers=headers)
 
     def export(
         self, metrics_data: MetricsData, timeout_millis: float | None = 10_000, **kwargs: object
     ) -> MetricExportResult:
         """Sends one collection."""
         export = super().export
-        return _counted(
-            lambda: export(metrics_data, timeout_millis, **kwargs),
-            self._counts,
-            "metrics",
-            _points(metrics_data),
-            MetricExportResult,
+        return self._account.kept(
+            lambda: export(metrics_data, timeout_millis, **kwargs), _points(metrics_data), MetricExportResult
         )
 
 
@@ -90,17 +117,3 @@ def _points(data: MetricsData) -> int:
         for scope in resource.scope_metrics
         for metric in scope.metrics
     )
-
-
-def _counted(
-    export: Callable[[], ResultT], counts: ExportCounts, signal: str, items: int, results: type[ResultT]
-) -> ResultT:
-    if os.getpid() != counts.pid:
-        return results.FAILURE  # a forked child's copy: what it holds is the parent's, who exports it
-    accepted = False
-    try:
-        result = export()
-        accepted = result is results.SUCCESS
-        return result
-    finally:
-        counts.count(signal, items, accepted=accepted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from opentelemetry.sdk._logs import LoggerProvider
@@ -46,6 +46,7 @@ class Providers:
     loggers: LoggerProvider | None
     registry: CollectorRegistry
     periodic: _PeriodicReader | None
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     def export_zeros(self) -> None:
         """Collects what counters there are, now, and exports them in the background.
@@ -76,11 +77,14 @@ class Providers:
         return _within(timeout, work)
 
     def shutdown(self, timeout: float) -> bool:
-        """Exports what waits and stops, all signals side by side, within ``timeout`` seconds in all.
+        """Exports what waits and stops, all signals side by side, within ``timeout`` seconds in all. Once is enough.
 
         Returns:
             False where the time was up before everything was exported.
         """
+        if self.stopped.is_set():
+            return True
+        self.stopped.set()
         providers = (self.meters, self.tracers, self.loggers)
         return _within(timeout, [provider.shutdown for provider in providers if provider is not None])
 
