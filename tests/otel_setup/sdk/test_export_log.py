@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -56,7 +55,7 @@ def test_each_change_of_state_is_said_once(caplog: pytest.LogCaptureFixture) -> 
 
 
 @pytest.fixture
-def silent_port() -> Iterator[int]:
+def silent_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return taken.getsockname()[1]
 
