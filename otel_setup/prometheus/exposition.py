@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
+from otel_setup.prometheus.courtesy import yielding_often
 from otel_setup.prometheus.forked import call_in_child
 from otel_setup.text import clean_id
 
@@ -226,10 +227,11 @@ class Exposition:
                 job.future.set_exception(ScrapeError(self._failure))
                 continue
             try:
-                snapshot = self._snapshot
-                if snapshot is None or not (ended_meanwhile or self._clock() - snapshot.taken_at < self.ttl):
-                    snapshot = self._collect()
-                rendering = snapshot.render(job.wanted)
+                with yielding_often():
+                    snapshot = self._snapshot
+                    if snapshot is None or not (ended_meanwhile or self._clock() - snapshot.taken_at < self.ttl):
+                        snapshot = self._collect()
+                    rendering = snapshot.render(job.wanted)
             except BaseException as error:  # noqa: BLE001 - nothing may leave scrapes waiting
                 job.future.set_exception(ScrapeError(self._failed(error)))
             else:

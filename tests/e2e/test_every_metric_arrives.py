@@ -138,7 +138,7 @@ def test_a_promised_metric_is_in_prometheus(played: Played, name: str) -> None:
 
 
 def test_prometheus_s_own_parser_reads_metrics(played: Played) -> None:
-    command = [require("promtool"), "check", "metrics"]
+    command = [str(require("promtool")), "check", "metrics"]
     run = subprocess.run(command, input=played.exposition.encode(), capture_output=True, timeout=60, check=False)
     assert run.returncode != PARSE_ERROR, run.stderr.decode()
     assert "not unique" not in run.stdout.decode() + run.stderr.decode()

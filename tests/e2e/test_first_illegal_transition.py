@@ -11,7 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData, ResourceMetrics
+from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData, NumberDataPoint, ResourceMetrics
 
 import otel_setup
 from deploy.prometheus import FEATURES
@@ -109,5 +109,5 @@ def illegal_transitions(resource: ResourceMetrics) -> list[float]:
         for metric in scope.metrics
         if metric.name == "liap_tui.state.illegal_transitions"
         for point in metric.data.data_points
-        if point.attributes == {"from": "turn", "to": "waiting"}
+        if isinstance(point, NumberDataPoint) and point.attributes == {"from": "turn", "to": "waiting"}
     ]
