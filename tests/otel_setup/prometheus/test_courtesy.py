@@ -43,10 +43,20 @@ def test_an_interval_set_meanwhile_by_somebody_else_stays() -> None:
 
 
 def test_a_shorter_interval_of_the_application_stays() -> None:
-    sys.setswitchinterval(0.0001)
+    sys.setswitchinterval(0.0002)
+    before = sys.getswitchinterval()
     with yielding_often():
-        assert sys.getswitchinterval() == pytest.approx(0.0001)
-    assert sys.getswitchinterval() == pytest.approx(0.0001)
+        assert sys.getswitchinterval() == before
+    assert sys.getswitchinterval() == before
+
+
+def test_a_thousand_scrapes_take_nothing_off_the_interval() -> None:
+    sys.setswitchinterval(0.0010999)
+    before = sys.getswitchinterval()
+    for _ in range(1000):
+        with yielding_often():
+            pass
+    assert sys.getswitchinterval() == before
 
 
 def test_a_scrape_collects_so(usual: float) -> None:
