@@ -29,6 +29,11 @@ COMMANDS = {
         "every metric, span, event and attribute of a game",
         "catalogue --kind metrics",
     ),
+    "whois": Command(
+        "otel_setup.cli.whois",
+        "the pseudonym a player's name has in what is exported",
+        "whois player1",
+    ),
 }
 """Every command. A module is imported when its command is used, so that none costs the others their start-up."""
 

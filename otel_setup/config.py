@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 from otel_setup.catalogue import CatalogueError, Metric, build
 from otel_setup.game_model import LIAP_TUI, GameModel
 from otel_setup.ledger import Bounds
+from otel_setup.privacy.keys import given_key
 
 TagValue = str | int | float | bool
 
@@ -43,6 +44,8 @@ class Options(TypedDict, total=False):
     collector: str | bool | None
     headers: Mapping[str, str] | None
     disabled: bool | None
+    pseudonyms: bool | None
+    pseudonym_key: str | None
     traces: bool | None
     metrics: bool | None
     logs: bool | None
@@ -77,6 +80,8 @@ class Settings:
     collector: str
     headers: Mapping[str, str]
     disabled: bool
+    pseudonyms: bool
+    pseudonym_key: str
     traces: bool
     metrics: bool
     logs: bool
@@ -192,6 +197,12 @@ def _endpoint(value: Any) -> str:
     return value.rstrip("/")
 
 
+def _key(value: Any) -> str:
+    if value != "":
+        given_key(value)
+    return str(value)
+
+
 def _pairs_text(value: str) -> dict[str, str]:
     pairs = {}
     for entry in filter(None, (part.strip() for part in value.split(","))):
@@ -263,6 +274,21 @@ OPTIONS: tuple[Option, ...] = (
         default=False,
         environment=(("OTEL_SDK_DISABLED", _switch_text),),
         check=_switch,
+    ),
+    Option(
+        name="pseudonyms",
+        help="players' names leave the process as keyed pseudonyms only, and secrets not at all",
+        default=True,
+        environment=(("OTEL_SETUP_PSEUDONYMS", _switch_text),),
+        check=_switch,
+    ),
+    Option(
+        name="pseudonym_key",
+        help="of the pseudonyms, one for a whole fleet; a key file of this user where not given",
+        default="",
+        environment=(("OTEL_SETUP_PSEUDONYM_KEY", str),),
+        check=_key,
+        secret=True,
     ),
     Option(
         name="traces",
@@ -457,7 +483,7 @@ def report(resolved: Resolved) -> str:
 
 def _shown(value: Any, *, secret: bool) -> str:
     if secret and value:
-        return ", ".join(f"{key}=***" for key in value)
+        return ", ".join(f"{key}=***" for key in value) if isinstance(value, Mapping) else "***"
     if isinstance(value, GameModel):
         return value.name
     if isinstance(value, Bounds):

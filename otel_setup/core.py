@@ -37,6 +37,7 @@ from otel_setup.instruments import Instruments
 from otel_setup.ledger import Facts, Ledger
 from otel_setup.ledger.payload import is_cancelled
 from otel_setup.measures import measure
+from otel_setup.privacy import Pseudonyms, find_key, given_key, vocabulary
 from otel_setup.queue_tokens import QueueTokens
 from otel_setup.readings import readings
 from otel_setup.runtime_metrics import SystemMetricsCollector
@@ -124,6 +125,7 @@ class Core:
         self.ledger = Ledger(settings.model, settings.bounds, self.lock)
         self._connection = self._without_providers()
         self._ordinals = itertools.count(1)
+        self._pseudonyms: tuple[tuple[bool, str], Pseudonyms] | None = None
 
     def _without_providers(self) -> Connection:
         instruments = Instruments(self.catalogue, (), {}, self._callback_failed)
@@ -186,7 +188,38 @@ class Core:
         self.waiting = QueueTokens()
         self.stream.after_fork(self.lock)
         self.ledger = Ledger(self.settings.model, self.settings.bounds, self.lock)
+        if self._pseudonyms is not None:
+            self._pseudonyms[1].after_fork()
         self._connection = self._without_providers()
+
+    @property
+    def pseudonyms(self) -> Pseudonyms:
+        """What players are called wherever their names leave the process. Its key is looked up when first needed.
+
+        Raises:
+            ValueError: where the key file is there and is no key.
+        """
+        return self.pseudonyms_by(self.settings)
+
+    def pseudonyms_by(self, settings: Settings) -> Pseudonyms:
+        """The pseudonyms a configuration asks for; those there are, while it asks for the same.
+
+        Raises:
+            ValueError: where the key file is there and is no key.
+        """
+        wanted = (settings.pseudonyms, settings.pseudonym_key)
+        if self._pseudonyms is None or self._pseudonyms[0] != wanted:
+            self._pseudonyms = (wanted, self._make_pseudonyms(settings))
+        return self._pseudonyms[1]
+
+    def _make_pseudonyms(self, settings: Settings) -> Pseudonyms:
+        if not settings.pseudonyms:
+            return Pseudonyms.off()
+        reserved = vocabulary(self.catalogue)
+        key = given_key(settings.pseudonym_key) if settings.pseudonym_key else find_key()
+        if not key.kept:
+            self.faults.note("pseudonym_key", f"the key of players' pseudonyms is {key.source}: whois cannot know it")
+        return Pseudonyms(key.value, reserved=reserved)
 
     # --- events -----------------------------------------------------------------------------------------------------
 
@@ -296,7 +329,7 @@ class Core:
                     self.irregular(facts.irregular, f"{event.event_type} of game {event.game_id!r}: {what}")
             if exported:
                 with self.faults.guard("export"):
-                    _export(connection.logger, event)
+                    _export(connection.logger, event, self.pseudonyms)
         finally:
             if exported:
                 with self.lock:
@@ -358,11 +391,11 @@ def _severity(event: SystemEvent) -> Severity:
     return declared.severity
 
 
-def _export(logger: Logger, event: SystemEvent) -> None:
+def _export(logger: Logger, event: SystemEvent, pseudonyms: Pseudonyms) -> None:
     logger.emit(
         timestamp=event.timestamp_ns,
         severity_number=SeverityNumber(event.severity.value),
         severity_text=event.severity.name,
         event_name=clean_id(event.event_type.value),
-        attributes=attributes_of(event),
+        attributes=pseudonyms.pseudonymised(attributes_of(event)),
     )

@@ -26,10 +26,11 @@ from opentelemetry.util.types import Attributes
 
 from otel_setup import config as configuration
 from otel_setup import prometheus
-from otel_setup.config import ConfigError, Options, Resolved
+from otel_setup.config import ConfigError, Options, Resolved, Settings
 from otel_setup.core import SCOPE, Connection, Core
 from otel_setup.faults import Faults
-from otel_setup.sdk.providers import Providers, start
+from otel_setup.privacy import Redaction, Sanitizer
+from otel_setup.sdk.providers import Providers, Sanitise, start
 from otel_setup.sdk.proxies import SwapLoggerProvider, SwapMeterProvider, SwapTracerProvider
 
 _logger = logging.getLogger("otel_setup")
@@ -163,7 +164,7 @@ class _State:
             core = self._core or Core(resolved.settings, self._faults)
             _refuse_foreign_providers((self._tracers, self._meters, self._loggers))
             old = self._providers
-            providers = start(resolved.settings, core.exports)
+            providers = start(resolved.settings, core.exports, _sanitise(core, resolved.settings))
             left = core.connect(
                 resolved.settings,
                 (providers.meters.get_meter(SCOPE),),
@@ -255,6 +256,17 @@ def _refuse_foreign_providers(own: Sequence[object]) -> None:
     ]
     if problems:
         raise ConfigError(problems)
+
+
+def _sanitise(core: Core, settings: Settings) -> Sanitise | None:
+    """What takes names and secrets out of everything exported; None where nothing is, or nobody wants it."""
+    if not settings.pseudonyms or settings.disabled or not (settings.collector or settings.console):
+        return None
+    try:
+        pseudonyms = core.pseudonyms_by(settings)
+    except ValueError as problem:
+        raise ConfigError([f"the key of players' pseudonyms: {problem}"]) from None
+    return Sanitise(Sanitizer(pseudonyms, Redaction()), lambda fault: core.faults.count("export", fault))
 
 
 def _tracer(providers: Providers) -> Tracer | None:

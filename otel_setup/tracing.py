@@ -68,8 +68,11 @@ def start_span(core: Core, name: str, attributes: Mapping[str, Any], explicit: C
     links: tuple[Link, ...] = ()
     if before.get_span_context().is_valid and not _may_be_parent(before, context, explicit=explicit is not None):
         links, context = (Link(before.get_span_context()),), Context()
-    known = {key: value for key, value in attributes.items() if value not in (None, "")}
-    return core.tracer.start_span(name, context=context, attributes=known, links=links)
+    span = core.tracer.start_span(name, context=context, links=links)
+    if span.is_recording():  # else nothing leaves, and nobody needs a pseudonym
+        known = {key: value for key, value in attributes.items() if value not in (None, "")}
+        span.set_attributes(core.pseudonyms.pseudonymised(known))
+    return span
 
 
 def _may_be_parent(span: Span, context: Context, *, explicit: bool) -> bool:
@@ -149,7 +152,9 @@ class SpanScope:
         """Marks the span as failed."""
         with self._core.faults.guard("tracing"):
             self.span.set_attribute(a.ERROR_TYPE.name, error_type)
-            self.span.set_status(Status(StatusCode.ERROR, clean_text(message, _MESSAGE_LENGTH)))
+            if self.span.is_recording():
+                text = self._core.pseudonyms.text(clean_text(message, _MESSAGE_LENGTH))
+                self.span.set_status(Status(StatusCode.ERROR, text))
 
     def end(self) -> None:
         """Ends span and correlation; what was current before is so again."""

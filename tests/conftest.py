@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,13 @@ pytest_plugins = ["otel_setup.testing"]
 
 ALLOWED_SKIPS = Path(__file__).parent / "allowed_skips.txt"
 """Tests that CI may skip: one a line, the test's id, then ``:``, then why."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keys that tests make are the tests' own, and not those of whoever runs them."""
+    folder = tempfile.TemporaryDirectory(prefix="otel-setup-tests-")
+    config.add_cleanup(folder.cleanup)
+    os.environ["XDG_CONFIG_HOME"] = folder.name
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

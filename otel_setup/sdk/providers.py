@@ -9,20 +9,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, ConsoleLogRecordExporter
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, ConsoleLogRecordExporter, LogRecordExporter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader, MetricsData, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 from prometheus_client import CollectorRegistry
 
 from otel_setup.config import Settings
+from otel_setup.privacy import Sanitizer, SanitizingLogExporter, SanitizingSpanExporter
 from otel_setup.prometheus import make_reader
 from otel_setup.sdk.exporters import CountingLogExporter, CountingMetricExporter, CountingSpanExporter, ExportCounts
 
 FIRST_COLLECTION_SECONDS = 1.0
 """How long ``configure()`` waits at most until the zeros are collected; it takes some milliseconds."""
+
+
+@dataclass(frozen=True)
+class Sanitise:
+    """Who takes names and secrets out, and who is told what could not be sanitised and therefore did not leave."""
+
+    sanitizer: Sanitizer
+    failed: Callable[[Exception], object]
 
 
 class _PeriodicReader(PeriodicExportingMetricReader):
@@ -101,8 +110,13 @@ def resource_of(settings: Settings) -> Resource:
     return Resource.create({**given, **{key: value for key, value in named.items() if value}})
 
 
-def start(settings: Settings, counts: ExportCounts) -> Providers:
-    """Starts the providers of a configuration."""
+def start(settings: Settings, counts: ExportCounts, sanitise: Sanitise | None = None) -> Providers:
+    """Starts the providers of a configuration.
+
+    Parameters:
+        counts: takes the account of exports.
+        sanitise: makes what leaves fit to leave; None where nothing does.
+    """
     resource = resource_of(settings)
     exporting = bool(settings.collector) and not settings.disabled
     prometheus_reader, registry = make_reader(tuple(settings.tags))
@@ -115,47 +129,61 @@ def start(settings: Settings, counts: ExportCounts) -> Providers:
         readers.append(periodic)
     return Providers(
         meters=MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False),
-        tracers=_tracers(settings, resource, counts, exporting=exporting),
-        loggers=_loggers(settings, resource, counts, exporting=exporting),
+        tracers=_tracers(settings, resource, counts, sanitise, exporting=exporting),
+        loggers=_loggers(settings, resource, counts, sanitise, exporting=exporting),
         registry=registry,
         periodic=periodic,
     )
 
 
-def _tracers(settings: Settings, resource: Resource, counts: ExportCounts, *, exporting: bool) -> TracerProvider | None:
+def _tracers(
+    settings: Settings, resource: Resource, counts: ExportCounts, sanitise: Sanitise | None, *, exporting: bool
+) -> TracerProvider | None:
     if settings.disabled or not settings.traces:
         return None
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     if exporting:
         provider.add_span_processor(
             BatchSpanProcessor(
-                CountingSpanExporter(settings.collector, dict(settings.headers), counts),
+                _sanitised_spans(CountingSpanExporter(settings.collector, dict(settings.headers), counts), sanitise),
                 max_queue_size=settings.queue_size,
                 max_export_batch_size=settings.batch_size,
                 schedule_delay_millis=settings.batch_delay * 1000,
             )
         )
     if settings.console:
-        provider.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter()))
+        provider.add_span_processor(BatchSpanProcessor(_sanitised_spans(ConsoleSpanExporter(), sanitise)))
     return provider
 
 
-def _loggers(settings: Settings, resource: Resource, counts: ExportCounts, *, exporting: bool) -> LoggerProvider | None:
+def _loggers(
+    settings: Settings, resource: Resource, counts: ExportCounts, sanitise: Sanitise | None, *, exporting: bool
+) -> LoggerProvider | None:
     if settings.disabled or not settings.logs or not (exporting or settings.console):
         return None
     provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
     if exporting:
         provider.add_log_record_processor(
             BatchLogRecordProcessor(
-                CountingLogExporter(settings.collector, dict(settings.headers), counts),
+                _sanitised_logs(CountingLogExporter(settings.collector, dict(settings.headers), counts), sanitise),
                 max_queue_size=settings.queue_size,
                 max_export_batch_size=settings.batch_size,
                 schedule_delay_millis=settings.batch_delay * 1000,
             )
         )
     if settings.console:
-        provider.add_log_record_processor(BatchLogRecordProcessor(ConsoleLogRecordExporter()))
+        provider.add_log_record_processor(
+            BatchLogRecordProcessor(_sanitised_logs(ConsoleLogRecordExporter(), sanitise))
+        )
     return provider
+
+
+def _sanitised_spans(exporter: SpanExporter, sanitise: Sanitise | None) -> SpanExporter:
+    return SanitizingSpanExporter(exporter, sanitise.sanitizer, sanitise.failed) if sanitise else exporter
+
+
+def _sanitised_logs(exporter: LogRecordExporter, sanitise: Sanitise | None) -> LogRecordExporter:
+    return SanitizingLogExporter(exporter, sanitise.sanitizer, sanitise.failed) if sanitise else exporter
 
 
 def _within(timeout: float, work: list[Callable[[], object]]) -> bool:

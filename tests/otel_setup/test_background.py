@@ -107,6 +107,23 @@ def test_it_starts_again_on_another_loop_when_the_first_was_closed_under_it(tele
             task.get_coro().close()  # type: ignore[union-attr]
 
 
+def test_started_on_another_loop_it_ends_where_it_was(telemetry: Recorded) -> None:
+    """A loop that only pauses must not go on beside the new one when it is run again."""
+    paused = asyncio.new_event_loop()
+    paused.run_until_complete(telemetry.monitor.start())
+    left = asyncio.all_tasks(paused)
+
+    async def on_another() -> None:
+        await telemetry.monitor.start()
+        assert tasks() == ALL
+        await telemetry.monitor.stop()
+
+    asyncio.run(on_another())
+    paused.run_until_complete(asyncio.wait(left, timeout=30))
+    assert all(task.cancelled() for task in left)
+    paused.close()
+
+
 def test_stopping_from_another_loop_ends_the_tasks_too(telemetry: Recorded) -> None:
     first = asyncio.new_event_loop()
     first.run_until_complete(telemetry.monitor.start())

@@ -26,13 +26,13 @@ def is_free(lock: Any) -> bool:
     taken: list[bool] = []
 
     def take() -> None:
-        taken.append(lock.acquire(timeout=10))
+        taken.append(lock.acquire(timeout=20))
         if taken[0]:
             lock.release()
 
     thread = threading.Thread(target=take)
     thread.start()
-    thread.join(0.5)  # a free lock is taken at once; a held one is told of without waiting for it
+    thread.join(5)  # a free lock is taken at once; a held one is given up on before it is free again
     return taken == [True]
 
 
@@ -156,32 +156,62 @@ def test_nothing_is_lost_while_configurations_are_exchanged_under_load(
     assert sum(monitor.get_monitoring_status()["internal_errors"].values()) == 0
 
 
-def test_a_shutdown_waits_for_what_is_being_handed_on(telemetry: Recorded, pair: tuple[Receiver, Receiver]) -> None:
-    handle = otel_setup.configure(collector=pair[0].url, metric_interval=3600)
-    core, monitor = handle.core, telemetry.monitor
-    logger, entered, go_on = core._connection.logger, threading.Event(), threading.Event()
+class Taking(NoOpLogger):
+    """An exporter that takes what it is given, when it is let."""
 
-    class Slow(NoOpLogger):
+    def __init__(self, before: Callable[[], object] = lambda: None) -> None:
+        super().__init__("taking")
+        self.before = before
+        self.uids: list[str] = []
+
+    def enabled(self, **_: object) -> bool:
+        return True
+
+    def emit(self, *_: object, attributes: Any = None, **__: object) -> None:
+        self.before()
+        self.uids.append(attributes["log.record.uid"])
+
+
+async def test_an_event_that_meets_a_new_configuration_leaves_by_that_one(telemetry: Recorded) -> None:
+    core, new = telemetry.monitor.core, Taking()
+
+    class Replaced(Taking):
         def enabled(self, **_: object) -> bool:
+            if core._connection.logger is self:
+                core.connect(core.settings, [], None, new)
             return True
 
-        def emit(self, *args: Any, **kwargs: Any) -> None:
-            entered.set()
-            go_on.wait(30)
-            logger.emit(*args, **kwargs)
+    old = Replaced()
+    core.connect(core.settings, [], None, old)
+    await telemetry.monitor.record_turn_completed("g", "ann")
+    assert old.uids == []
+    assert new.uids == [f"{core.settings.instance_id}-{core.epoch}-1"]
+    assert len(telemetry.events("turn.completed")) == 1
 
-    core._connection.logger = Slow("slow")
-    publishing = threading.Thread(target=lambda: asyncio.run(monitor.record_turn_completed("g", "ann")))
+
+def test_a_shutdown_waits_for_what_is_being_handed_on(telemetry: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+    handle = otel_setup.configure(collector=False)
+    entered, stopped, order = threading.Event(), threading.Event(), []
+
+    def slowly() -> None:
+        entered.set()
+        stopped.wait(0.5)  # long enough for a shutdown that does not wait
+        order.append("handed on")
+
+    class Stopping:
+        def shutdown(self, timeout: float) -> bool:
+            order.append("stopped")
+            stopped.set()
+            return timeout > 0
+
+    monkeypatch.setattr(handle.core._connection, "logger", Taking(slowly))
+    monkeypatch.setattr(handle, "_providers", Stopping())
+    publishing = threading.Thread(target=lambda: asyncio.run(telemetry.monitor.record_turn_completed("g", "ann")))
     publishing.start()
     assert entered.wait(30)
-    stopping = threading.Thread(target=handle.shutdown, args=(20,))
-    stopping.start()
-    while core._connection.logger is not None and isinstance(core._connection.logger, Slow):
-        pass  # until the shutdown has begun
-    go_on.set()
+    assert handle.shutdown(30)
     publishing.join()
-    stopping.join()
-    assert [record.event_name for record in pair[0].log_records()] == ["turn.completed"]
+    assert order == ["handed on", "stopped"]
 
 
 def test_what_the_application_uses_does_nothing_after_a_shutdown(

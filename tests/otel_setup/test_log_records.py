@@ -16,8 +16,8 @@ from opentelemetry.sdk.resources import Resource
 
 from otel_setup import EventType, SystemEvent
 from otel_setup.catalogue import EVENTS, AttributeType, Event, Severity
-from otel_setup.core import _export
-from otel_setup.events.log_records import MAX_LISTED, event_of
+from otel_setup.events.log_records import MAX_LISTED, attributes_of, event_of
+from otel_setup.testing import Recorded
 
 IDS = ("game_id", "room_id", "player_id", "connection_id", "correlation_id")
 BY_NAME = {str(event.name): event for event in EVENTS}
@@ -31,7 +31,13 @@ logger = provider.get_logger("test")
 def record_of(event: SystemEvent) -> LogRecord:
     """The record as the SDK hands it to an exporter."""
     exported.clear()
-    _export(logger, event)
+    logger.emit(
+        timestamp=event.timestamp_ns,
+        severity_number=SeverityNumber(event.severity.value),
+        severity_text=event.severity.name,
+        event_name=event.event_type.value,
+        attributes=attributes_of(event),
+    )
     (data,) = exported.get_finished_logs()
     return data.log_record
 
@@ -41,6 +47,16 @@ def on_the_wire(event: SystemEvent) -> Any:
     record_of(event)
     request = encode_logs(exported.get_finished_logs())
     return request.resource_logs[0].scope_logs[0].log_records[0]
+
+
+async def published(telemetry: Recorded, event: SystemEvent) -> list[Any]:
+    """The records on the wire of an event that took the whole way."""
+    core = telemetry.monitor.core
+    core.connect(core.settings, [], None, logger)
+    exported.clear()
+    await telemetry.monitor.event_stream.publish_event(event)
+    request = encode_logs(exported.get_finished_logs())
+    return list(request.resource_logs[0].scope_logs[0].log_records)
 
 
 def plain(value: Any) -> Any:
@@ -170,8 +186,8 @@ def test_a_record_that_says_no_severity_is_information(number: SeverityNumber | 
 
 
 @pytest.mark.parametrize(("severity", "number"), [("DEBUG", 5), ("INFO", 9), ("WARN", 13), ("ERROR", 17)])
-def test_a_severity_is_exported_by_number_and_name(severity: str, number: int) -> None:
-    record = on_the_wire(SystemEvent(event_type=EventType.REDEAL, severity=Severity[severity]))
+async def test_a_severity_is_exported_by_number_and_name(telemetry: Recorded, severity: str, number: int) -> None:
+    (record,) = await published(telemetry, SystemEvent(event_type=EventType("own"), severity=Severity[severity]))
     assert (record.severity_number, record.severity_text) == (number, severity)
     assert plain(record.body) is None
 
@@ -218,10 +234,10 @@ def test_no_value_is_lost_or_spoils_its_batch(value: Any, caplog: pytest.LogCapt
     assert caplog.records == []
 
 
-def test_a_foreign_event_of_a_hostile_name_is_exported() -> None:
-    assert on_the_wire(SystemEvent(event_type=EventType("arena.\ud800\n" + "x" * 1000))).event_name.startswith(
-        "arena.�"
-    )
+async def test_a_foreign_event_of_a_hostile_name_is_exported(telemetry: Recorded) -> None:
+    (record,) = await published(telemetry, SystemEvent(event_type=EventType("arena.\ud800\n" + "x" * 1000)))
+    assert record.event_name.startswith("arena.��xxx")
+    assert len(record.event_name) == 128
 
 
 def test_an_event_with_more_than_fits_is_cut() -> None:

@@ -218,6 +218,25 @@ async def test_no_call_raises_or_never_returns(telemetry: Recorded, call: Call) 
     await call(telemetry.monitor)
 
 
+async def test_a_count_of_hundreds_of_digits_is_no_count_and_no_fault(telemetry: Recorded) -> None:
+    monitor = telemetry.monitor
+    await monitor.record_round_started("g", HUGE)
+    await monitor.record_phase_duration("g", "turn", HUGE)
+    assert [event.data["round_number"] for event in telemetry.events(EventType.ROUND_STARTED)] == [0]
+    assert telemetry.value("otel_setup_input_irregular_total", {"kind": "invalid_count"}) == 1
+    assert telemetry.value("otel_setup_input_refused_total", {"reason": "invalid_duration"}) == 1
+    assert sum(monitor.get_monitoring_status()["internal_errors"].values()) == 0
+
+
+async def test_seats_winners_and_scores_are_bounded(telemetry: Recorded) -> None:
+    monitor = telemetry.monitor
+    await monitor.record_game_start("g", "r", 4, 0, players=(Seat(f"p{n}") for n in itertools.count()))
+    await monitor.record_game_end("g", (f"p{n}" for n in itertools.count()), {f"p{n}": n for n in range(9999)})
+    (started,), (ended,) = telemetry.events(EventType.GAME_STARTED), telemetry.events(EventType.GAME_ENDED)
+    listed = started.data["players"], ended.data["winner_id"], ended.data["final_scores"]
+    assert list(map(len, listed)) == [256, 256, 256]
+
+
 async def test_a_number_too_large_to_export_spoils_no_counter(traced: Traced) -> None:
     """OTLP's integers have 64 bits, and a sum is exported again and again."""
     monitor = traced.monitor

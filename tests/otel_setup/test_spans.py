@@ -78,7 +78,7 @@ async def test_attributes_are_those_of_the_catalogue(traced: Traced) -> None:
     assert inner.pop("action.queue_wait_ms") >= 0
     assert inner == {
         "game.id": "g",
-        "player.id": "ann",
+        "player.id": traced.monitor.core.pseudonyms.of("ann"),
         "action.type": "declare",
         "action.outcome": "accepted",
         "action.actor": "unknown",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from opentelemetry import metrics, trace
@@ -83,7 +85,46 @@ async def test_attributes_of_exported_events_are_declared(telemetry: Recorded, r
     ended = next(record for record in receiver.log_records() if record.event_name == "game.ended")
     scores = next(item.value for item in ended.attributes if item.key == "game.final_scores").array_value.values
     first = {item.key: item.value for item in scores[0].kvlist_value.values}
-    assert (first["player"].string_value, first["score"].int_value) == ("ann", 50)
+    assert first["score"].int_value == 50
+    assert first["player"].string_value == handle.core.pseudonyms.of("ann")
+
+
+async def test_players_leave_under_pseudonyms_and_stay_themselves_inside(
+    telemetry: Recorded, receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    handle = otel_setup.configure(collector=receiver.url, pseudonym_key="a key that is long enough for this test")
+    await one_game(telemetry)
+    with pytest.raises(ValueError, match="ann"):
+        async with telemetry.monitor.monitor_action_processing("g1", "declare", "ann"):
+            raise ValueError("ann may not declare")
+    with trace.get_tracer("app").start_as_current_span("app-span", attributes={"note": "seen: ann", "token": "sesame"}):
+        pass
+    handle.flush(10)
+    sent = b"".join(request.SerializeToString() for requests in receiver.requests.values() for request in requests)
+    assert b"ann" not in sent
+    assert b"sesame" not in sent
+    assert b"Bot 2" not in sent
+    pseudonym = handle.core.pseudonyms.of("ann")
+    assert re.fullmatch("p_[0-9a-f]{16}", pseudonym)
+    assert sent.count(pseudonym.encode()) > 5
+    assert {event.player_id for event in telemetry.events(EventType.ACTION_COMPLETED)} == {"ann"}
+
+
+async def test_pseudonyms_can_be_turned_off(telemetry: Recorded, receiver: Receiver) -> None:
+    handle = otel_setup.configure(collector=receiver.url, pseudonyms=False)
+    await one_game(telemetry)
+    handle.flush(10)
+    (action,) = [span for span in receiver.spans() if span.name == "action.declare"]
+    assert {item.value.string_value for item in action.attributes if item.key == "player.id"} == {"ann"}
+
+
+def test_a_key_that_is_none_is_refused(telemetry: Recorded, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(otel_setup.ConfigError, match="pseudonym_key is"):
+        otel_setup.configure(pseudonym_key="short")
+    (tmp_path / "key").write_text("short")
+    monkeypatch.setenv("OTEL_SETUP_PSEUDONYM_KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(otel_setup.ConfigError, match="the key of players' pseudonyms"):
+        otel_setup.configure(collector="http://127.0.0.1:9")
 
 
 async def test_events_carry_the_trace_they_happened_in(telemetry: Recorded, receiver: Receiver) -> None:

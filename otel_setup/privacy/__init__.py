@@ -1,0 +1,35 @@
+"""What must not leave the process: players' names, and secrets.
+
+names     ─► Pseudonyms: one keyed pseudonym per player, wherever the name stands
+secrets   ─► Redaction: values of telling keys, and addresses, tokens, card numbers in any text
+both      ─► Sanitizer: copies of spans, log records and resources, before an exporter sees them
+"""
+
+from otel_setup.privacy.exporters import SanitizingLogExporter, SanitizingSpanExporter
+from otel_setup.privacy.keys import KEY_FILE_VARIABLE, Key, default_key_file, find_key, given_key, read_key
+from otel_setup.privacy.pseudonyms import Pseudonyms, looks_like_pseudonym
+from otel_setup.privacy.redaction import DEFAULT_EXEMPT, DEFAULT_KEYS, DEFAULT_PATTERNS, REDACTED, Redaction, Rule
+from otel_setup.privacy.sanitizer import Sanitizer
+from otel_setup.privacy.vocabulary import PERSONAL, vocabulary
+
+__all__ = [
+    "DEFAULT_EXEMPT",
+    "DEFAULT_KEYS",
+    "DEFAULT_PATTERNS",
+    "KEY_FILE_VARIABLE",
+    "PERSONAL",
+    "REDACTED",
+    "Key",
+    "Pseudonyms",
+    "Redaction",
+    "Rule",
+    "Sanitizer",
+    "SanitizingLogExporter",
+    "SanitizingSpanExporter",
+    "default_key_file",
+    "find_key",
+    "given_key",
+    "looks_like_pseudonym",
+    "read_key",
+    "vocabulary",
+]
