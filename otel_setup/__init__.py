@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from otel_setup.asgi import ObservabilityMiddleware, create_detached_task, inject_context, message_span
 from otel_setup.catalogue import Attribute, Catalogue, EventType, Kind, Metric, build
 from otel_setup.config import ConfigError, Options
 from otel_setup.correlation import (
@@ -46,7 +47,7 @@ from otel_setup.metric_config import MetricConfig, MetricTag, configure_metrics
 from otel_setup.monitor import EnterpriseMonitor, configure_enterprise_monitoring, get_enterprise_monitor
 from otel_setup.prometheus import PrometheusExporter, start_metrics_server
 from otel_setup.queue_tokens import QueueToken
-from otel_setup.telemetry import Telemetry, configure
+from otel_setup.telemetry import Telemetry, configure, current_telemetry
 from otel_setup.tracing import SpanKind, StateTracer, TraceContext
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ __all__ = [
     "Metric",
     "MetricConfig",
     "MetricTag",
+    "ObservabilityMiddleware",
     "Options",
     "PrometheusExporter",
     "QueueToken",
@@ -93,10 +95,14 @@ __all__ = [
     "configure_enterprise_monitoring",
     "configure_metrics",
     "correlated",
+    "create_detached_task",
+    "current_telemetry",
     "extract_correlation_header",
     "get_correlation_id",
     "get_enterprise_monitor",
+    "inject_context",
     "inject_correlation_header",
+    "message_span",
     "prometheus_router",
     "propagate_correlation_to_task",
     "propagate_correlation_to_thread",

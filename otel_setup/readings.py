@@ -20,8 +20,12 @@ def readings(core: Core) -> Readings:
     Parameters:
         core: is read at each collection, as its parts may have been replaced.
     """
+    # The middleware is built on the core, which is built on this.
+    from otel_setup.asgi.totals import socket_readings
+
     system = core.system
     return {
+        **socket_readings(),
         M.GAMES_ACTIVE.name: lambda: _one(reports.games_active(core.ledger)),
         M.GAMES_PER_HOUR.name: lambda: _one(reports.games_per_hour(core.ledger)),
         M.GAME_DURATION.name: lambda: _one(reports.mean_game_minutes(core.ledger)),

@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from opentelemetry import _logs as logs_api
 from opentelemetry import metrics as metrics_api
@@ -33,9 +33,16 @@ from otel_setup.privacy import Redaction, Sanitizer
 from otel_setup.sdk.providers import Providers, Sanitise, start
 from otel_setup.sdk.proxies import SwapLoggerProvider, SwapMeterProvider, SwapTracerProvider
 
+if TYPE_CHECKING:
+    from otel_setup.asgi import ObservabilityMiddleware
+    from otel_setup.correlation import ASGIApp
+
 _logger = logging.getLogger("otel_setup")
 # The defaults of the API, which any provider may replace.
 _API_MODULES = ("opentelemetry.trace", "opentelemetry.metrics", "opentelemetry._logs")
+
+
+_SHUTDOWN_MARGIN = 0.5
 
 
 class _GlobalMeters(SwapMeterProvider):
@@ -69,6 +76,19 @@ class Telemetry:
     def report(self) -> str:
         """Every option with its value and where it came from, one a line; secrets masked."""
         return configuration.report(self._resolved)
+
+    def asgi(self, app: ASGIApp, **options: Any) -> ObservabilityMiddleware:
+        """An ASGI application with its requests and sockets observed, and everything exported when it shuts down.
+
+        Parameters:
+            app: the application, FastAPI or any other.
+            options: of :class:`~otel_setup.asgi.ObservabilityMiddleware`.
+        """
+        from otel_setup.asgi import ObservabilityMiddleware
+
+        # The margin lets shutdown() keep its own deadline, and say what it could not export.
+        deadline = self.settings.shutdown_timeout + _SHUTDOWN_MARGIN
+        return ObservabilityMiddleware(app, on_shutdown=self.shutdown, shutdown_timeout=deadline, **options)
 
     def flush(self, timeout: float = 3.0) -> bool:
         """Exports what waits.
@@ -145,7 +165,10 @@ class _State:
     def _first_use(self) -> Core:
         inherited, self._inherited = self._inherited, None
         if inherited is not None:
-            return self.configure(_of_this_process(inherited)).core
+            try:
+                return self.configure(_of_this_process(inherited)).core
+            except ConfigError as wrong:  # it was right in the parent; a game must not fail on it here
+                _logger.warning("a forked child exports nothing until it calls configure(): %s", wrong)
         try:
             resolved = configuration.resolve({"collector": False})
         except ConfigError as wrong:  # nobody called configure(), so nobody expects it to raise

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager, suppress
 import uvicorn
 from fastapi import FastAPI
 
+from otel_setup.correlation import ASGIApp
+
 MAX_MESSAGE = 64 * 1024
 """Bytes of the largest message a client may send; a larger one closes its socket with 1009."""
 
@@ -17,7 +19,7 @@ DRAIN_SECONDS = 5
 """Time that open sockets have to finish when the server stops."""
 
 
-def serve(app: FastAPI, host: str, port: int) -> None:
+def serve(app: ASGIApp, host: str, port: int) -> None:
     """Run until SIGINT or SIGTERM."""
     with suppress(KeyboardInterrupt):
         uvicorn.Server(_config(app, host, port, log_level="info")).run()
@@ -44,7 +46,7 @@ async def running(app: FastAPI, host: str = "127.0.0.1") -> AsyncIterator[str]:
         await task
 
 
-def _config(app: FastAPI, host: str, port: int, log_level: str) -> uvicorn.Config:
+def _config(app: ASGIApp, host: str, port: int, log_level: str) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=host,

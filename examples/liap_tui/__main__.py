@@ -31,7 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if args.command == "play":
         return asyncio.run(_play(args))
-    serve(build_app(_monitor(args), LiapTuiRecord(args.record), _settings(args)), args.host, args.port)
+    app = build_app(_monitor(args), LiapTuiRecord(args.record), _settings(args))
+    telemetry = otel_setup.current_telemetry()
+    serve(telemetry.asgi(app) if telemetry else app, args.host, args.port)
     return 0
 
 

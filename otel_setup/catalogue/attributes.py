@@ -283,3 +283,48 @@ EXTRA = Attribute(
     personal=True,
     description="What the caller passed beyond the declared fields.",
 )
+
+# --- HTTP and WebSocket servers ------------------------------------------------------------------------------------
+# Stable semantic conventions, "HTTP Server" (spans and metrics), "URL", "Server", "Network", "Client", "User agent".
+HTTP_METHODS = ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
+"""The methods the conventions call known; any other is ``_OTHER``."""
+HTTP_METHOD = Attribute(
+    name="http.request.method", description="The request's method; ``_OTHER`` for an unknown one.", examples=("GET",)
+)
+HTTP_METHOD_ORIGINAL = Attribute(
+    name="http.request.method_original", description="The unknown method as it came.", examples=("BREW",)
+)
+HTTP_ROUTE = Attribute(
+    name="http.route",
+    description="The route as the application declares it; absent where none of its own was matched.",
+    examples=("/api/rooms/{room_id}",),
+)
+HTTP_STATUS = Attribute(
+    name="http.response.status_code", type=INT, description="The answer's status.", examples=(200, 101)
+)
+URL_PATH = Attribute(name="url.path", description="The path, percent-encoded, cut at 256 characters.", examples=("/",))
+URL_SCHEME = Attribute(name="url.scheme", description="http, https, ws or wss.", examples=("http", "ws"))
+SERVER_ADDRESS = Attribute(
+    name="server.address", description="The host that was asked for.", examples=("game.example",)
+)
+SERVER_PORT = Attribute(name="server.port", type=INT, description="Its port.", examples=(443,))
+PROTOCOL_NAME = Attribute(name="network.protocol.name", description="websocket on sockets.", examples=("websocket",))
+PROTOCOL_VERSION = Attribute(name="network.protocol.version", description="Version of HTTP.", examples=("1.1", "2"))
+USER_AGENT = Attribute(
+    name="user_agent.original", description="The client's User-Agent; left out unless asked for.", examples=("curl/8",)
+)
+CLIENT_ADDRESS = Attribute(
+    name="client.address", description="The client's address; left out unless asked for.", examples=("192.0.2.7",)
+)
+HANDSHAKE = Attribute(
+    name="outcome", values=("accepted", "refused"), description="Whether the handshake made a socket of the request."
+)
+SOCKET_MESSAGE_TYPE = Attribute(
+    name="websocket.message.type", description="The message's type; other outside the game's set.", examples=("play",)
+)
+SOCKET_RECEIVED = Attribute(
+    name="websocket.messages.received", type=INT, description="Messages the game read from the socket."
+)
+SOCKET_TRANSMITTED = Attribute(
+    name="websocket.messages.transmitted", type=INT, description="Messages the game sent on the socket."
+)

@@ -415,6 +415,61 @@ class M:
         buckets=BROADCAST_MILLISECONDS,
     )
 
+    # What the ASGI middleware sees of every socket by itself; the ones above are what the game reports.
+    SOCKET_HANDSHAKES = Metric(
+        name="websocket.server.handshakes",
+        kind=Kind.OBSERVABLE_COUNTER,
+        unit="{handshake}",
+        description="Requests for a socket, by whether they became one.",
+        moves="Refused ones rising: clients with an old session, or somebody trying doors.",
+        attributes=(a.HANDSHAKE,),
+    )
+    SOCKETS_OPEN = Metric(
+        name="websocket.server.connections.active",
+        kind=Kind.OBSERVABLE_UP_DOWN_COUNTER,
+        unit="{connection}",
+        description="Sockets open at the server.",
+        moves="Above what the game reports: the game forgets sockets, or never reports some.",
+    )
+    SOCKET_CLOSES = Metric(
+        name="websocket.server.closes",
+        kind=Kind.OBSERVABLE_COUNTER,
+        unit="{connection}",
+        description="Sockets closed, by the close code the server saw first.",
+        moves="1006 is a lost network or a handler that failed, 1001 a closed browser tab, 1012 a restart.",
+        attributes=(a.CLOSE_CODE,),
+    )
+    SOCKET_MESSAGES = Metric(
+        name="websocket.server.messages",
+        kind=Kind.OBSERVABLE_COUNTER,
+        unit="{message}",
+        description="Messages the application read from sockets and sent on them.",
+        moves="Receive without transmit: the server hears and does not answer.",
+        attributes=(a.DIRECTION,),
+    )
+    SOCKET_BYTES = Metric(
+        name="websocket.server.io",
+        kind=Kind.OBSERVABLE_COUNTER,
+        unit="By",
+        description="Payload bytes of those messages, before compression.",
+        moves="Grows faster than messages: payloads got fat.",
+        attributes=(a.DIRECTION,),
+    )
+    SOCKET_HANDLING = Metric(
+        name="websocket.server.handling.time",
+        kind=Kind.OBSERVABLE_COUNTER,
+        unit="s",
+        description="Time between reading a message and asking for the next, over all sockets.",
+        moves="Per message received, how long a socket is busy with one; rising: players wait for answers.",
+    )
+    SOCKET_SENDS_PENDING = Metric(
+        name="websocket.server.sends.pending",
+        kind=Kind.OBSERVABLE_UP_DOWN_COUNTER,
+        unit="{message}",
+        description="Messages given to the server whose sending has not returned yet.",
+        moves="Above 0 for long: clients read too slowly, and their senders wait for them.",
+    )
+
     # --- process -------------------------------------------------------------------------------------------------
     MEMORY_USAGE = Metric(
         name="memory.usage_mb",
@@ -565,3 +620,25 @@ class M:
 
 
 METRICS: tuple[Metric, ...] = tuple(value for value in vars(M).values() if isinstance(value, Metric))
+
+HTTP_SERVER_DURATION = Metric(
+    name="http.server.request.duration",
+    kind=Kind.HISTOGRAM,
+    unit="s",
+    description="Duration of HTTP server requests.",
+    moves="Slow lobby pages; 5xx answers have an ``error_type``.",
+    attributes=(
+        a.HTTP_METHOD,
+        a.URL_SCHEME,
+        a.HTTP_ROUTE,
+        a.HTTP_STATUS,
+        a.PROTOCOL_VERSION,
+        a.ERROR_TYPE,
+    ),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0),
+)
+"""Of the stable semantic conventions ("HTTP metrics"), under its own name and labels in every game.
+
+FastAPI records it where it instruments itself, the ASGI middleware elsewhere. Not among ``METRICS``, because these
+are prefixed and their label values known when a catalogue is built: routes are what the application declares.
+"""

@@ -34,4 +34,68 @@ OPERATION_SPAN = Span(
     description="An operation the game names itself, by ``trace_async_operation``.",
     attributes=(a.CORRELATION_ID, a.ERROR_TYPE),
 )
-SPANS = (TRANSITION_SPAN, ACTION_SPAN, PHASE_SPAN, OPERATION_SPAN)
+HTTP_SPAN = Span(
+    name="{method} {route}",
+    description="One HTTP request, to its last byte (kind SERVER); the route is left out where none was matched.",
+    attributes=(
+        a.HTTP_METHOD,
+        a.HTTP_METHOD_ORIGINAL,
+        a.HTTP_ROUTE,
+        a.HTTP_STATUS,
+        a.URL_PATH,
+        a.URL_SCHEME,
+        a.SERVER_ADDRESS,
+        a.SERVER_PORT,
+        a.PROTOCOL_VERSION,
+        a.USER_AGENT,
+        a.CLIENT_ADDRESS,
+        a.CORRELATION_ID,
+        a.ERROR_TYPE,
+    ),
+)
+SOCKET_CONNECT_SPAN = Span(
+    name="websocket.connect",
+    description="A socket's handshake, from the request to its answer (kind SERVER). Over before the first message.",
+    attributes=(
+        a.CONNECTION_ID,
+        a.HTTP_ROUTE,
+        a.HTTP_STATUS,
+        a.URL_PATH,
+        a.URL_SCHEME,
+        a.SERVER_ADDRESS,
+        a.SERVER_PORT,
+        a.PROTOCOL_NAME,
+        a.USER_AGENT,
+        a.CLIENT_ADDRESS,
+        a.CORRELATION_ID,
+        a.ERROR_TYPE,
+    ),
+)
+SOCKET_MESSAGE_SPAN = Span(
+    name="websocket.message.{type}",
+    description="What one received message caused (kind CONSUMER): a trace of its own, linked to the connect span.",
+    attributes=(a.CONNECTION_ID, a.SOCKET_MESSAGE_TYPE, a.CORRELATION_ID, a.ERROR_TYPE),
+)
+SOCKET_CLOSE_SPAN = Span(
+    name="websocket.close",
+    description="The end of a socket, in a trace of its own, linked to the connect span.",
+    attributes=(
+        a.CONNECTION_ID,
+        a.CONNECTION_CODE,
+        a.CONNECTION_SECONDS,
+        a.SOCKET_RECEIVED,
+        a.SOCKET_TRANSMITTED,
+        a.CORRELATION_ID,
+        a.ERROR_TYPE,
+    ),
+)
+SPANS = (
+    TRANSITION_SPAN,
+    ACTION_SPAN,
+    PHASE_SPAN,
+    OPERATION_SPAN,
+    HTTP_SPAN,
+    SOCKET_CONNECT_SPAN,
+    SOCKET_MESSAGE_SPAN,
+    SOCKET_CLOSE_SPAN,
+)

@@ -174,7 +174,7 @@ async def test_a_block_continues_the_context_it_is_given_under_its_correlation(t
         "action.play_pieces": {
             "game.id": "g",
             "action.type": "play_pieces",
-            "player.id": "ann",
+            "player.id": traced.monitor.core.pseudonyms.of("ann"),
             "correlation.id": "corr_of_the_message",
         },
         "phase.turn": {"game.id": "g", "phase.name": "turn", "correlation.id": "corr_of_the_message"},
