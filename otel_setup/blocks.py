@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
@@ -23,9 +24,11 @@ from otel_setup.core import Core
 from otel_setup.correlation import generate_correlation_id, get_correlation_id
 from otel_setup.events.record import SystemEvent
 from otel_setup.queue_tokens import QueueToken
-from otel_setup.text import clean_id, clean_text
+from otel_setup.text import MAX_TEXT_LENGTH, clean_id, clean_text
 from otel_setup.tracing import SpanScope
 
+STACK_FRAMES = 10
+"""Innermost frames of a failure's stack that its error event tells."""
 _MS = 1000
 _FAILED = "failed"
 _STOPPED = (asyncio.CancelledError, GeneratorExit)
@@ -130,6 +133,19 @@ class _Block:
         with self.core.faults.guard("monitor"):
             self.core.publish(SystemEvent(event_type=event_type, data=data, **ids))  # type: ignore[arg-type]
 
+    def publish_error(self, error: BaseException | None, reported_by: EventType, **ids: str | None) -> None:
+        """Publishes the exception of a failed block as an error of its own, with the stack; cancellation is none."""
+        if error is None or isinstance(error, _STOPPED):
+            return
+        with self.core.faults.guard("monitor"):
+            data = {
+                a.ERROR_TYPE.data_key: type(error).__qualname__,
+                a.ERROR_MESSAGE.data_key: clean_text(error),
+                a.STACK_TRACE.data_key: _stack_of(error),
+                a.REPORTED_BY.data_key: reported_by.value,
+            }
+            self.publish(EventType.ERROR_OCCURRED, data, **ids)
+
     def failure(self, error: BaseException | None) -> dict[str, Any]:
         """What the events say of an exception, or of the game's own word that the work failed; the span is marked."""
         if isinstance(error, _STOPPED):
@@ -184,6 +200,7 @@ class TransitionBlock:
             failure = self._block.failure(error)
             outcome = EventType.STATE_TRANSITION_FAILED if failure else EventType.STATE_TRANSITION_COMPLETE
             self._publish(outcome, {**self._data, **duration, **failure, "success": not failure})
+            self._block.publish_error(error, outcome, game_id=clean_id(self._game_id) or None)
         self._block.finish()
 
     def _publish(self, event_type: EventType, data: Mapping[str, Any]) -> None:
@@ -238,16 +255,26 @@ class ActionBlock:
             actor = core.ledger.actor(str(self._ids["game_id"]), str(self._ids["player_id"]))
             outcome = failure.pop("outcome", None) or self._block.handle.decided or "accepted"
             self._block.handle.set_attributes({a.ACTION_OUTCOME.name: outcome, a.ACTION_ACTOR.name: actor})
+            ended = EventType.ACTION_FAILED if failure else EventType.ACTION_COMPLETED
             self._publish(
-                EventType.ACTION_FAILED if failure else EventType.ACTION_COMPLETED,
+                ended,
                 status=_FAILED if failure else "completed",
                 duration_ms=duration,
                 outcome=outcome,
                 actor=actor,
                 **failure,
             )
+            self._block.publish_error(error, ended, **self._clean_ids())
         self._block.finish()
 
     def _publish(self, event_type: EventType, **data: Any) -> None:
-        ids = {key: clean_id(value) or None for key, value in self._ids.items()}
-        self._block.publish(event_type, {**self._data, **data}, **ids)
+        self._block.publish(event_type, {**self._data, **data}, **self._clean_ids())
+
+    def _clean_ids(self) -> dict[str, str | None]:
+        return {key: clean_id(value) or None for key, value in self._ids.items()}
+
+
+def _stack_of(error: BaseException) -> str:
+    """The end of the stack, where the cause is."""
+    lines = traceback.format_exception(type(error), error, error.__traceback__, limit=-STACK_FRAMES)
+    return clean_text("".join(lines)[-MAX_TEXT_LENGTH:])

@@ -167,6 +167,12 @@ ERROR = Attribute(
 ERROR_MESSAGE = Attribute(
     name="error.message", key="error_message", description="The error's text.", examples=("no such piece in this hand",)
 )
+REPORTED_BY = Attribute(
+    name="error.reported_by",
+    key="reported_by",
+    description="The event that reports the same failure, which counts once.",
+    examples=("action.failed",),
+)
 STACK_TRACE = Attribute(
     name="exception.stacktrace",
     key="stack_trace",
@@ -262,10 +268,6 @@ RECIPIENTS = Attribute(
 BROADCAST_MS = Attribute(
     name="broadcast.time_ms", key="broadcast_time_ms", type=DOUBLE, description="Milliseconds to queue it."
 )
-METRIC_NAME = Attribute(
-    name="metric.name", key="metric", description="The business metric.", examples=("coins.earned",)
-)
-METRIC_VALUE = Attribute(name="metric.value", key="value", type=DOUBLE, description="The value recorded.")
 PRODUCER_EPOCH = Attribute(
     name="producer.epoch",
     key="epoch",

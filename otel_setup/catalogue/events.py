@@ -50,7 +50,6 @@ class EventType(StrEnum):
     TURN_COMPLETED = "turn.completed"
     REDEAL = "redeal"
     DECLARATION_SCORED = "declaration.scored"
-    BUSINESS_RECORDED = "business.recorded"
     GAME_SNAPSHOT = "game.snapshot"
     PRODUCER_HEARTBEAT = "producer.heartbeat"
 
@@ -70,7 +69,7 @@ _GAME = (a.GAME_ID, a.ROOM_ID, a.CORRELATION_ID)
 _PLAYER = (a.GAME_ID, a.ROOM_ID, a.PLAYER_ID, a.CORRELATION_ID)
 _CONNECTION = (a.CONNECTION_ID, a.ROOM_ID, a.GAME_ID, a.PLAYER_ID, a.CORRELATION_ID)
 _BROADCAST = (*_CONNECTION, a.RECIPIENTS, a.BROADCAST_MS, a.SUCCESS, a.BROADCAST_EVENT)
-_ERROR = (*_PLAYER, a.ERROR_TYPE, a.ERROR_MESSAGE, a.STACK_TRACE, a.STATE_NAME)
+_ERROR = (*_PLAYER, a.ERROR_TYPE, a.ERROR_MESSAGE, a.STACK_TRACE, a.STATE_NAME, a.REPORTED_BY)
 
 _DECLARED: tuple[Event, ...] = (
     Event(
@@ -228,12 +227,6 @@ _DECLARED: tuple[Event, ...] = (
         description="An error, of the game or of the process.",
         severity=Severity.ERROR,
         attributes=_ERROR,
-    ),
-    Event(
-        name=EventType.BUSINESS_RECORDED,
-        description="A business metric the game declared was recorded.",
-        severity=Severity.DEBUG,
-        attributes=(a.GAME_ID, a.ROOM_ID, a.CORRELATION_ID, a.METRIC_NAME, a.METRIC_VALUE),
     ),
     Event(
         name=EventType.GAME_SNAPSHOT,

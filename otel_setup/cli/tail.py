@@ -295,7 +295,6 @@ _WORDS: dict[EventType, Callable[[_Data], str]] = {
     EventType.BROADCAST_FAILED: _broadcast,
     EventType.CONNECTION_CLOSED: lambda data: "closed" + _if_any(" after ", data.seconds(a.CONNECTION_SECONDS)),
     EventType.ERROR_OCCURRED: _error_occurred,
-    EventType.BUSINESS_RECORDED: lambda data: f"{data.text(a.METRIC_NAME)} = {_value(data.take(a.METRIC_VALUE))}",
 }
 """Those that read better than as the end of their name, which tells the others."""
 

@@ -39,6 +39,8 @@ def player_acted(store: Store, event: SystemEvent, _facts: Facts) -> None:
 
 def error_occurred(store: Store, event: SystemEvent, facts: Facts) -> None:
     """An error, in the phase its game is in, or the one it names itself."""
+    if event.data.get("reported_by"):
+        return  # the event it names counted it
     game = store.games.get(event.game_id or "")
     store.count_error(event, facts, game.state if game else store.phase(event.data.get("state")))
 

@@ -139,8 +139,8 @@ def start(settings: Settings, counts: ExportCounts, sanitise: Sanitise | None = 
 def _tracers(
     settings: Settings, resource: Resource, counts: ExportCounts, sanitise: Sanitise | None, *, exporting: bool
 ) -> TracerProvider | None:
-    if settings.disabled or not settings.traces:
-        return None
+    if settings.disabled or not settings.traces or not (exporting or settings.console):
+        return None  # spans that nobody receives would cost as much as others
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     if exporting:
         provider.add_span_processor(

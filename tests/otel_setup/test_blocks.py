@@ -55,6 +55,26 @@ async def test_a_failed_transition_leaves_the_game_where_it_was(telemetry: Recor
     assert telemetry.value("liap_tui_state_transitions_total", {"from": "waiting", "to": "preparation"}) == 0
 
 
+@pytest.mark.parametrize("kind", ["transition", "action"])
+async def test_a_failure_is_an_error_event_with_its_stack_and_counts_once(telemetry: Recorded, kind: str) -> None:
+    await started(telemetry)
+    monitor = telemetry.monitor
+    blocks = {
+        "transition": monitor.monitor_state_transition("g1", WAITING, PREPARATION),
+        "action": monitor.monitor_action_processing("g1", "declare", "ann"),
+    }
+    with pytest.raises(ValueError, match="broken"):
+        async with blocks[kind]:
+            raise ValueError("broken")
+    (error,) = telemetry.events(EventType.ERROR_OCCURRED)
+    assert (error.data["error_type"], error.data["error_message"]) == ("ValueError", "broken")
+    assert 'raise ValueError("broken")' in error.data["stack_trace"]
+    assert (error.game_id, error.room_id) == ("g1", "room-g1")
+    assert telemetry.value("liap_tui_state_errors_total", {"state": "waiting"}) == 1
+    (heat,) = monitor.get_visualization_data("errors")["data"]
+    assert (heat["state"], heat["error_type"], heat["count"]) == ("waiting", "ValueError", 1)
+
+
 async def test_a_cancelled_transition_is_no_error(telemetry: Recorded) -> None:
     await started(telemetry)
 
@@ -69,6 +89,7 @@ async def test_a_cancelled_transition_is_no_error(telemetry: Recorded) -> None:
         await asyncio.create_task(cancels_itself())
     assert state_of(telemetry) == "waiting"
     assert telemetry.events(EventType.STATE_TRANSITION_FAILED)[0].data["outcome"] == "cancelled"
+    assert telemetry.events(EventType.ERROR_OCCURRED) == []
     assert telemetry.value("liap_tui_state_errors_total", {"state": "waiting"}) == 0
     labels = {"from": "waiting", "to": "preparation", "outcome": "cancelled"}
     assert telemetry.value("liap_tui_state_transition_duration_seconds_count", labels) == 1

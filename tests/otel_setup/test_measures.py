@@ -305,7 +305,6 @@ CASES = [
     # --- errors and the product itself --------------------------------------------------------------------------
     Case("error.occurred", {"error_type": "HighMemoryUsage"}, {"state_errors_total{state=other}": 1}, ids={}),
     Case("error.occurred", {"error_type": "E", "state": "TURN"}, {"state_errors_total{state=turn}": 1}, ids={}),
-    Case("business.recorded", {"metric": "coins", "value": 3.0}, NOTHING),
     Case("producer.heartbeat", {"epoch": "x", "last_sequence": 3, "live_games": 1}, NOTHING, ids={}),
 ]
 

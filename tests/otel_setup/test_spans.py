@@ -194,4 +194,5 @@ async def test_a_broken_tracer_is_counted_and_changes_nothing_else(
     assert [event.event_type.value for event in telemetry.events()] == [
         "state.transition.start",
         "state.transition.failed",
+        "error.occurred",
     ]
