@@ -53,6 +53,7 @@ format: $(READY) ## format the code
 generate: $(READY) ## write the generated files again
 	$(BIN)/python -m otel_setup catalogue --format markdown --out docs/reference
 	$(BIN)/python -m deploy build
+	$(BIN)/python -m tests.docs.file_tables
 
 lock: $(READY) ## resolve requirements.lock anew
 	@$(BIN)/python -m pip install --quiet uv

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections.abc import Callable
 
@@ -12,19 +11,9 @@ import otel_setup
 from otel_setup.catalogue.attributes import BOUND
 from otel_setup.testing import Recorded
 from tests.docs.markdown import ROOT
-from tests.otel_setup.receiver import receiving
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 LEFT = " ".join(PAGE.split("## Rooms left for later")[1].split("\n## ")[0].split())
-
-
-def names_leave_the_process(telemetry: Recorded) -> bool:
-    with receiving() as receiver:
-        handle = otel_setup.configure(collector=receiver.url)
-        asyncio.run(telemetry.monitor.record_timeout("game1", "player1", "declare"))
-        assert handle.shutdown(10)
-    (record,) = receiver.log_records()
-    return "player1" in str(record)
 
 
 def nothing_handles_sigterm(_: Recorded) -> bool:
@@ -47,7 +36,6 @@ def absent(*folders: str) -> Callable[[Recorded], bool]:
 
 
 MISSING: dict[str, Callable[[Recorded], bool]] = {
-    "Players' names leave the process as they are": names_leave_the_process,
     "SIGTERM is not handled": nothing_handles_sigterm,
     "What the export queue drops is logged by the SDK and counted nowhere": the_export_queue_counts_nothing,
     "from which a transition or an action is slow are declared and not used": nothing_asks_what_is_slow,
