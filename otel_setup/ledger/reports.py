@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,9 @@ from otel_setup.ledger.state import PhaseStats, PlayerStats, Room
 from otel_setup.ledger.store import HOUR
 from otel_setup.text import clean_id
 
+PORTION = 1000
+"""Rooms that are counted at a time."""
+_MOMENT = 0.00005
 CRITICAL_ERRORS = 10
 """A room with more errors than this is critical."""
 WARNING_ERRORS = 5
@@ -69,13 +72,21 @@ def win_rates(ledger: Ledger) -> dict[str, float]:
 
 def rooms_by_state(ledger: Ledger) -> dict[str, int]:
     """Rooms in every phase of the model, 0 included."""
-    return dict.fromkeys(_phases(ledger), 0) | Counter([room.state for room in _rooms(ledger)])
+    counts = dict.fromkeys(_phases(ledger), 0)
+    for portion in _portions(_rooms(ledger)):
+        for state, rooms in Counter([room.state for room in portion]).items():
+            counts[state] = counts.get(state, 0) + rooms
+    return counts
 
 
 def rooms_by_health(ledger: Ledger, now_ns: int | None = None) -> dict[str, int]:
     """Rooms of every health, 0 included."""
     now_ns = time.time_ns() if now_ns is None else now_ns
-    return dict.fromkeys(ROOM_HEALTH, 0) | Counter([room_health(room, now_ns) for room in _rooms(ledger)])
+    counts = dict.fromkeys(ROOM_HEALTH, 0)
+    for portion in _portions(_rooms(ledger)):
+        for health, rooms in Counter([room_health(room, now_ns) for room in portion]).items():
+            counts[health] += rooms
+    return counts
 
 
 def connections_active(ledger: Ledger) -> int:
@@ -217,6 +228,13 @@ def _rooms(ledger: Ledger) -> list[Room]:
     """The rooms there are. They are read without the lock: each field is one value, and thousands take a while."""
     with ledger.lock:
         return list(dict.values(ledger.rooms))  # an OrderedDict's own values() would take nine times as long
+
+
+def _portions(rooms: list[Room]) -> Iterator[list[Room]]:
+    """The rooms some at a time: between portions the interpreter is given away, so that thousands hold up nobody."""
+    for start in range(0, len(rooms), PORTION):
+        yield rooms[start : start + PORTION]
+        time.sleep(_MOMENT)
 
 
 def _seconds(now_ns: int | None) -> float:

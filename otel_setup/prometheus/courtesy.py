@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-INTERVAL_SECONDS = 0.0005
+INTERVAL_SECONDS = 0.001
 """Longest time a computing thread keeps the interpreter while metrics are collected."""
 
 # Set values are cut to whole microseconds: without it each scrape could take one away.
