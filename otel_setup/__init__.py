@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from otel_setup.asgi import ObservabilityMiddleware, create_detached_task, inject_context, message_span
 from otel_setup.catalogue import Attribute, Catalogue, EventType, Kind, Metric, build
+from otel_setup.compat import GameMetricsCollector, GameMetricType, GameStats, MetricsCollector
 from otel_setup.config import ConfigError, Options
 from otel_setup.correlation import (
     CorrelatedLogger,
@@ -44,11 +45,22 @@ from otel_setup.events.stream import (
 from otel_setup.game_model import LIAP_TUI, GameModel
 from otel_setup.ledger import Bounds, Seat
 from otel_setup.metric_config import MetricConfig, MetricTag, configure_metrics
-from otel_setup.monitor import EnterpriseMonitor, configure_enterprise_monitoring, get_enterprise_monitor
+from otel_setup.monitor import (
+    EnterpriseMonitor,
+    configure_enterprise_monitoring,
+    configure_event_stream,
+    configure_tracing,
+    get_enterprise_monitor,
+    get_event_stream,
+    get_tracer,
+)
 from otel_setup.prometheus import PrometheusExporter, start_metrics_server
 from otel_setup.queue_tokens import QueueToken
+from otel_setup.runtime_metrics import SystemMetricsCollector
 from otel_setup.telemetry import Telemetry, configure, current_telemetry
 from otel_setup.tracing import SpanKind, StateTracer, TraceContext
+from otel_setup.views import VisualizationType
+from otel_setup.visualization import StateVisualizationProvider
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -70,11 +82,15 @@ __all__ = [
     "EventStream",
     "EventSubscriber",
     "EventType",
+    "GameMetricType",
+    "GameMetricsCollector",
     "GameModel",
+    "GameStats",
     "Kind",
     "Metric",
     "MetricConfig",
     "MetricTag",
+    "MetricsCollector",
     "ObservabilityMiddleware",
     "Options",
     "PrometheusExporter",
@@ -82,24 +98,31 @@ __all__ = [
     "Seat",
     "SpanKind",
     "StateTracer",
+    "StateVisualizationProvider",
     "StreamClosed",
     "SubscriberExistsError",
     "SubscriberLimitError",
     "SystemEvent",
+    "SystemMetricsCollector",
     "Telemetry",
     "TraceContext",
+    "VisualizationType",
     "add_correlation_metadata",
     "build",
     "clear_correlation",
     "configure",
     "configure_enterprise_monitoring",
+    "configure_event_stream",
     "configure_metrics",
+    "configure_tracing",
     "correlated",
     "create_detached_task",
     "current_telemetry",
     "extract_correlation_header",
     "get_correlation_id",
     "get_enterprise_monitor",
+    "get_event_stream",
+    "get_tracer",
     "inject_context",
     "inject_correlation_header",
     "message_span",

@@ -9,12 +9,71 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from otel_setup.catalogue import EventType, Kind
 from otel_setup.ledger import reports
 from otel_setup.recorder import Recorder
 from otel_setup.text import clean_id
+
+_NANOSECONDS = 1_000_000_000
+
+
+class GameMetricType(StrEnum):
+    """Kinds of game metrics by the names of the API this product succeeds; the catalogue has the metrics themselves."""
+
+    GAMES_STARTED = "games.started"
+    GAMES_COMPLETED = "games.completed"
+    GAMES_ABANDONED = "games.abandoned"
+    GAME_DURATION = "game.duration"
+    PLAYER_ACTIONS = "player.actions"
+    PLAYER_WINS = "player.wins"
+    PLAYER_DISCONNECTS = "player.disconnects"
+    PLAYER_RECONNECTS = "player.reconnects"
+    STATE_TRANSITIONS = "state.transitions"
+    STATE_DURATION = "state.duration"
+    STATE_ERRORS = "state.errors"
+    PHASE_DURATION = "phase.duration"
+    TURN_DURATION = "turn.duration"
+    DECLARATION_TIME = "declaration.time"
+    WEBSOCKET_CONNECTIONS = "websocket.connections"
+    WEBSOCKET_MESSAGES = "websocket.messages"
+    WEBSOCKET_BROADCAST_TIME = "websocket.broadcast_time"
+    WEBSOCKET_BROADCAST_FAILURES = "websocket.broadcast_failures"
+    ACTION_QUEUE_DEPTH = "action.queue_depth"
+    ACTION_PROCESSING_TIME = "action.processing_time"
+    MEMORY_USAGE_MB = "memory.usage_mb"
+    GC_COLLECTIONS = "gc.collections"
+
+
+@dataclass(frozen=True, slots=True)
+class GameStats:
+    """One live game. Times are UTC; durations are seconds; what only an end tells is None until then."""
+
+    game_id: str
+    room_id: str
+    start_time: datetime
+    player_count: int
+    bot_count: int
+    duration_seconds: float
+    end_time: datetime | None = None
+    total_turns: int = 0
+    winner_id: str | None = None
+    final_scores: Mapping[str, float] = field(default_factory=dict)
+    phase_durations: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether the game has ended."""
+        return self.end_time is not None
+
+    @property
+    def average_turn_time(self) -> float | None:
+        """Seconds per turn so far; None before the first is over."""
+        return self.duration_seconds / self.total_turns if self.total_turns else None
 
 
 class GameMetricsCollector:
@@ -79,6 +138,24 @@ class GameMetricsCollector:
     def get_phase_metrics(self) -> dict[str, dict[str, float]]:
         """Mean, minimum, maximum and p95 of each phase, in seconds."""
         return reports.phase_metrics(self._recorder.core.ledger)
+
+    def get_game_stats(self, game_id: str) -> GameStats | None:
+        """A live game; None where there is none of that id."""
+        ledger = self._recorder.core.ledger
+        with ledger.lock:
+            game = ledger.games.get(clean_id(game_id))
+            if game is None:
+                return None
+            return GameStats(
+                game_id=game.game_id,
+                room_id=game.room_id,
+                start_time=datetime.fromtimestamp(game.started_ns / _NANOSECONDS, UTC),
+                player_count=game.player_count,
+                bot_count=game.bot_count,
+                duration_seconds=ledger.clock() - game.started_at,
+                total_turns=game.turns,
+                phase_durations=dict(game.phase_seconds),
+            )
 
     def get_game_analytics(self) -> dict[str, Any]:
         """Games in all, active, completed, abandoned, and their averages."""

@@ -164,3 +164,30 @@ def configure_enterprise_monitoring(
     """
     configure(service=service_name, traces=enable_tracing, console=enable_console_export)
     return get_enterprise_monitor()
+
+
+def configure_tracing(service_name: str = "liap-tui", enable_console_export: bool = False) -> StateTracer:
+    """``configure()`` with traces on, by the names of the API this product succeeds.
+
+    Raises:
+        ConfigError: naming everything that is wrong.
+    """
+    configure(service=service_name, traces=True, console=enable_console_export)
+    return get_tracer()
+
+
+def get_tracer() -> StateTracer:
+    """The tracer of this process's monitor."""
+    return get_enterprise_monitor().tracer
+
+
+def configure_event_stream(history_size: int = 10_000, max_subscribers: int = 100) -> EventStream:
+    """Changes the bounds of this process's event stream; what no longer fits leaves, oldest first, and is counted."""
+    stream = get_event_stream()
+    stream.resize(history_size, max_subscribers)
+    return stream
+
+
+def get_event_stream() -> EventStream:
+    """Every event of this process, live and from memory."""
+    return get_enterprise_monitor().event_stream

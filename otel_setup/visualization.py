@@ -61,3 +61,51 @@ class StateVisualizationProvider:
         """An error in a phase."""
         data = {"state": state, "error_type": clean_id(error_type)}
         self._core().publish(SystemEvent(event_type=EventType.ERROR_OCCURRED, data=data))
+
+    def update_state_transition(self, from_state: str, to_state: str, duration_ms: float, success: bool = True) -> None:
+        """A transition of no game in particular that took ``duration_ms`` milliseconds."""
+        ended = EventType.STATE_TRANSITION_COMPLETE if success else EventType.STATE_TRANSITION_FAILED
+        data = {"from_state": from_state, "to_state": to_state, "duration_ms": duration_ms, "success": bool(success)}
+        self._core().publish(SystemEvent(event_type=ended, data=data))
+
+    def update_state_node(
+        self,
+        state: str,
+        active_games_delta: int = 0,
+        duration_sample: float | None = None,
+        error_occurred: bool = False,
+    ) -> None:
+        """A phase of ``duration_sample`` seconds, or an error in one. Live games are counted by themselves: the delta
+        is accepted for callers that pass it, and changes nothing.
+        """
+        if duration_sample is not None:
+            data = {"phase": state, "duration_seconds": duration_sample}
+            self._core().publish(SystemEvent(event_type=EventType.PHASE_COMPLETED, data=data))
+        if error_occurred:
+            self.record_error(state, "Error")
+
+    def update_room_visualization(
+        self,
+        room_id: str,
+        game_id: str | None = None,
+        current_state: str | None = None,
+        player_count: int | None = None,
+        action_occurred: bool = False,
+        error_occurred: bool = False,
+    ) -> None:
+        """A room, which is announced if nobody did, or an error in it. Its state, players and actions follow its game:
+        those arguments are accepted for callers that pass them, and change nothing.
+        """
+        core, room = self._core(), clean_id(room_id)
+        if room not in core.ledger.rooms:
+            core.publish(SystemEvent(event_type=EventType.ROOM_CREATED, room_id=room))
+        if error_occurred:
+            data = {"state": current_state, "error_type": "Error"}
+            ids = {"room_id": room, "game_id": clean_id(game_id) or None}
+            core.publish(SystemEvent(event_type=EventType.ERROR_OCCURRED, data=data, **ids))  # type: ignore[arg-type]
+
+    def cleanup_old_data(self, hours: float = 24) -> None:
+        """Gives up idle games now. Windows forget by themselves, by the option ``retention_hours``; ``hours`` is
+        accepted for callers that pass it.
+        """
+        self._core().ledger.sweep()
