@@ -32,8 +32,13 @@ test: $(READY) ## all tests; builds the real peers first
 	@$(BIN)/python -m deploy tools || echo "Going on without what could not be built; its tests are skipped by name."
 	$(BIN)/python -m pytest -m "not drill" $(ARGS)
 
-test-fast: $(READY) ## the tests that need no real peer, in under a minute
-	$(BIN)/python -m pytest -m "not drill and not slow" tests/otel_setup tests/examples $(ARGS)
+# What plays whole games, forks, waits for exports or talks to servers is left to "make test".
+FAST := $(foreach name,asgi privacy prometheus sdk test_telemetry.py test_fork.py test_core.py test_spans.py \
+	test_tracing.py test_trace_context.py test_correlation.py test_runtime_metrics.py test_scale_small.py \
+	ledger/test_bounds.py ledger/test_any_event.py ledger/test_random_play.py,--ignore=tests/otel_setup/$(name))
+
+test-fast: $(READY) ## the tests that need no real peer and no waiting, in under a minute
+	$(BIN)/python -m pytest -q -m "not drill and not slow" tests/otel_setup $(FAST) $(ARGS)
 
 drills: $(READY) ## the long proofs; their results are written to docs/proof/
 	@$(BIN)/python -m deploy tools
