@@ -84,8 +84,7 @@ async def test_a_recorded_error_is_raised_again(
 ) -> None:
     action = {"call": "action", "game_id": "g", "action_type": "declare", "player_id": "Ada", "seconds": 0.5}
     await replay(load(trace(tmp_path, {"t": 1.0, **action, "error": recorded})), telemetry.monitor, speed=0)
-    ended = telemetry.events()[-1]
-    assert ended.event_type == (EventType.ACTION_FAILED if recorded else EventType.ACTION_COMPLETED)
+    (ended,) = telemetry.events(EventType.ACTION_FAILED if recorded else EventType.ACTION_COMPLETED)
     assert (ended.data.get("error_type"), ended.data.get("error")) == (error_type, text)
 
 
