@@ -12,6 +12,7 @@ from examples.arena.world import WEAPONS, Phase
 from examples.common.chance import seeded
 from examples.common.client import Client, Data, Gone, connected, post
 from examples.common.pace import Pace
+from examples.common.tables import play_all
 
 THINKS = (0.1, 0.5)
 """Seconds between a snapshot and what a fighter does about it."""
@@ -58,15 +59,7 @@ class Fate:
 
 async def simulate(address: str, crowd: Crowd) -> None:
     """Play all matches on the server at ``host:port``."""
-    places = asyncio.Semaphore(crowd.concurrency)
-
-    async def one_match(number: int) -> None:
-        async with places:
-            await _play_match(address, crowd, number)
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(crowd.games):
-            group.create_task(one_match(number))
+    await play_all(crowd.games, crowd.concurrency, lambda number: _play_match(address, crowd, number))
 
 
 async def _play_match(address: str, crowd: Crowd, number: int) -> None:

@@ -12,6 +12,7 @@ from websockets.exceptions import InvalidHandshake
 from examples.common.chance import seeded
 from examples.common.client import Client, Data, Gone, connected
 from examples.common.pace import Pace, wait
+from examples.common.tables import play_all
 from examples.liap_tui import strategy
 from examples.liap_tui.rules import SEATS, Phase
 
@@ -75,15 +76,7 @@ async def simulate(address: str, crowd: Crowd) -> None:
     Raises:
         ExceptionGroup: if the server refused what a player may do.
     """
-    numbers = iter(range(crowd.games))
-
-    async def table() -> None:
-        for number in numbers:  # shared by all tables, so that each game is played once
-            await _play_game(address, crowd, number)
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(crowd.concurrency, crowd.games)):
-            group.create_task(table())
+    await play_all(crowd.games, crowd.concurrency, lambda number: _play_game(address, crowd, number))
 
 
 async def _play_game(address: str, crowd: Crowd, number: int) -> None:
