@@ -12,51 +12,33 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 from opentelemetry import _logs as logs_api
-from opentelemetry import metrics as metrics_api
-from opentelemetry import trace as trace_api
 from opentelemetry._logs import Logger
-from opentelemetry.metrics import Meter, NoOpMeter
 from opentelemetry.trace import Tracer
-from opentelemetry.util.types import Attributes
 
 from otel_setup import config as configuration
 from otel_setup import prometheus
 from otel_setup.config import ConfigError, Options, Resolved, Settings
 from otel_setup.core import SCOPE, Connection, Core
 from otel_setup.faults import Faults
+from otel_setup.health import Health, health_of
 from otel_setup.privacy import Redaction, Sanitizer
-from otel_setup.sdk.providers import Providers, Sanitise, start
-from otel_setup.sdk.proxies import SwapLoggerProvider, SwapMeterProvider, SwapTracerProvider
+from otel_setup.prometheus import MetricsServer, start_metrics_server
+from otel_setup.sdk.global_state import GlobalState
+from otel_setup.sdk.providers import Additions, Providers, Sanitise, start
 
 if TYPE_CHECKING:
     from otel_setup.asgi import ObservabilityMiddleware
     from otel_setup.correlation import ASGIApp
 
 _logger = logging.getLogger("otel_setup")
-# The defaults of the API, which any provider may replace.
-_API_MODULES = ("opentelemetry.trace", "opentelemetry.metrics", "opentelemetry._logs")
 
 
 _SHUTDOWN_MARGIN = 0.5
-
-
-class _GlobalMeters(SwapMeterProvider):
-    """The provider set globally. The product's own instruments are created on the SDK's provider directly."""
-
-    def get_meter(
-        self,
-        name: str,
-        version: str | None = None,
-        schema_url: str | None = None,
-        attributes: Attributes | None = None,
-    ) -> Meter:
-        # The API's proxies remember the instruments made before configure(); made again here they would count twice.
-        return NoOpMeter(name) if name == SCOPE else super().get_meter(name, version, schema_url, attributes)
 
 
 class Telemetry:
@@ -89,6 +71,10 @@ class Telemetry:
         # The margin lets shutdown() keep its own deadline, and say what it could not export.
         deadline = self.settings.shutdown_timeout + _SHUTDOWN_MARGIN
         return ObservabilityMiddleware(app, on_shutdown=self.shutdown, shutdown_timeout=deadline, **options)
+
+    def health(self) -> Health:
+        """Whether what the process tells arrives: for readiness checks. It looks at counters and costs nothing."""
+        return health_of(self.core, self.settings, running=not self._providers.stopped.is_set())
 
     def flush(self, timeout: float = 3.0) -> bool:
         """Exports what waits.
@@ -124,10 +110,8 @@ class _State:
         self._telemetry: Telemetry | None = None
         self._exposition: prometheus.Exposition | None = None
         self._inherited: Resolved | None = None
-        # Global providers can be set once in a process, so these stay when everything else starts anew.
-        self._tracers = SwapTracerProvider(self._fault)
-        self._meters = _GlobalMeters(self._fault)
-        self._loggers = SwapLoggerProvider(self._fault)
+        self._metrics_server: MetricsServer | None = None
+        self._global = GlobalState(SCOPE, self._fault)
 
     @property
     def core(self) -> Core:
@@ -175,19 +159,26 @@ class _State:
             _logger.warning("the environment is ignored until configure() is called: %s", wrong)
             resolved = configuration.resolve({"collector": False}, environ={})
         core = self._core or Core(resolved.settings, self._faults)
-        providers = start(resolved.settings, core.exports)
+        # Nobody asked for exports, so the environment alone starts none.
+        providers = start(replace(resolved.settings, disabled=True), core.exports)
         core.connect_locally(providers.meters.get_meter(SCOPE))
         self._core, self._providers = core, providers
         return core
 
-    def configure(self, resolved: Resolved) -> Telemetry:
+    def configure(self, resolved: Resolved, additions: Additions | None = None) -> Telemetry:
         with self._lock:
-            if self._telemetry is not None and _same(self._telemetry._resolved, resolved):
+            if self._telemetry is not None and additions is None and _same(self._telemetry._resolved, resolved):
                 return self._telemetry
             core = self._core or Core(resolved.settings, self._faults)
-            _refuse_foreign_providers((self._tracers, self._meters, self._loggers))
+            adopted = self._global.adopted(adopt=resolved.settings.adopt)
             old = self._providers
-            providers = start(resolved.settings, core.exports, _sanitise(core, resolved.settings))
+            providers = start(
+                resolved.settings,
+                core.exports,
+                _sanitise(core, resolved.settings),
+                adopted=adopted,
+                additions=additions,
+            )
             left = core.connect(
                 resolved.settings,
                 (providers.meters.get_meter(SCOPE),),
@@ -195,7 +186,8 @@ class _State:
                 _events_logger(providers),
             )
             self._core, self._providers, self._exposition = core, providers, None
-            self._publish_globally(providers)
+            self._global.publish(providers, resolved.settings.propagators)
+            self._serve_metrics(resolved.settings)
             self._inherited = None
             self._telemetry = telemetry = Telemetry(core, resolved, providers)
         if old is not None:
@@ -209,7 +201,8 @@ class _State:
                 return True
             self._telemetry = None
             left = telemetry.core.disconnect()
-            self._publish_globally(None)
+            self._global.withdraw()
+            self._serve_metrics(None)
         return _drain(left, telemetry._providers, timeout)
 
     def _fault(self, fault: Exception) -> None:
@@ -226,7 +219,8 @@ class _State:
             providers, self._providers = self._providers, None
             self._core = self._telemetry = self._exposition = self._inherited = None
             self._faults = Faults()
-            self._publish_globally(None)
+            self._global.restore()
+            self._serve_metrics(None)
         if providers is not None:
             providers.shutdown(0.1)
 
@@ -243,16 +237,19 @@ class _State:
         if self._telemetry is not None:
             self._inherited = self._telemetry._resolved
         self._providers = self._telemetry = self._exposition = None
-        self._publish_globally(None)
+        self._global.withdraw()
 
-    def _publish_globally(self, providers: Providers | None) -> None:
-        self._meters.swap(providers.meters if providers else None)
-        self._tracers.swap(providers.tracers if providers else None)
-        self._loggers.swap(providers.loggers if providers else None)
-        if providers and metrics_api.get_meter_provider() is not self._meters:
-            metrics_api.set_meter_provider(self._meters)
-            trace_api.set_tracer_provider(self._tracers)
-            logs_api.set_logger_provider(self._loggers)
+    def _serve_metrics(self, settings: Settings | None) -> None:
+        """Serves /metrics by itself, if a configuration says so, and at one address at a time."""
+        if self._metrics_server is not None:
+            self._metrics_server.stop()
+            self._metrics_server = None
+        if settings is not None and settings.metrics_port is not None:
+            try:
+                self._metrics_server = start_metrics_server(settings.metrics_port, settings.metrics_host)
+            except OSError as taken:
+                # Another worker of the same server has it. Its game must run all the same.
+                self._faults.note("metrics_port", f"/metrics is not served at port {settings.metrics_port}: {taken}")
 
     def _registry(self) -> prometheus.CollectorRegistry:
         self.core  # noqa: B018 - makes sure that there is something to scrape
@@ -262,23 +259,6 @@ class _State:
     def _describe(self) -> Mapping[str, str]:
         settings = self.core.settings
         return {"service": settings.service, "instance": settings.instance_id}
-
-
-def _refuse_foreign_providers(own: Sequence[object]) -> None:
-    """Global providers can be set once only, so another's are a reason to stop rather than to export half."""
-    present = {
-        "tracer": trace_api.get_tracer_provider(),
-        "meter": metrics_api.get_meter_provider(),
-        "logger": logs_api.get_logger_provider(),
-    }
-    problems = [
-        f"a global {kind} provider of {type(provider).__module__} is installed already; call configure() before it "
-        "is, or leave configure() out: the monitor records through that provider by itself"
-        for kind, provider in present.items()
-        if provider not in own and not type(provider).__module__.startswith(_API_MODULES)
-    ]
-    if problems:
-        raise ConfigError(problems)
 
 
 def _sanitise(core: Core, settings: Settings) -> Sanitise | None:

@@ -137,6 +137,9 @@ BOUND = Attribute(
         "max_trace_contexts",
         "history_size",
         "subscriber_queue",
+        "max_gc_pauses",
+        "max_loop_lags",
+        "blocked_event_seconds",
     ),
     description="The setting that was reached.",
 )
@@ -278,6 +281,12 @@ LAST_SEQUENCE = Attribute(
     name="producer.last_sequence", key="last_sequence", type=INT, description="Events emitted in this epoch."
 )
 LIVE_GAMES = Attribute(name="producer.live_games", key="live_games", type=INT, description="Games being played.")
+BLOCKED_SECONDS = Attribute(
+    name="event_loop.blocked_seconds",
+    key="blocked_seconds",
+    type=DOUBLE,
+    description="Seconds the event loop had been held when it was noticed.",
+)
 EXTRA = Attribute(
     name="event.data",
     key="extra",
@@ -329,4 +338,9 @@ SOCKET_RECEIVED = Attribute(
 )
 SOCKET_TRANSMITTED = Attribute(
     name="websocket.messages.transmitted", type=INT, description="Messages the game sent on the socket."
+)
+TRACE_KEPT = Attribute(
+    name="otel_setup.trace.kept",
+    type=BOOLEAN,
+    description="True where a measurement may point to the trace: whoever samples later is asked to keep it.",
 )

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
-from opentelemetry.sdk.metrics.export import MetricsData
+from opentelemetry.sdk.metrics.export import CardinalityLimits, MetricsData
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric as Family
 
@@ -17,14 +17,17 @@ from otel_setup.prometheus.families import one_metric_per_name, presentable
 _logger = logging.getLogger(__name__)
 
 
-def make_reader(constant_labels: Collection[str] = ()) -> tuple[ScrapeReader, CollectorRegistry]:
+def make_reader(
+    constant_labels: Collection[str] = (), limits: CardinalityLimits | None = None
+) -> tuple[ScrapeReader, CollectorRegistry]:
     """A metric reader for a meter provider, and the registry of its own that shows what it reads.
 
     Parameters:
         constant_labels: keys of the resource attributes that are labels of every series. All resource attributes are on
             ``target_info``.
+        limits: label sets of one metric at most, by the instrument's class.
     """
-    reader = ScrapeReader(constant_labels)
+    reader = ScrapeReader(constant_labels, limits)
     registry = CollectorRegistry()
     registry.register(_Collector(reader))
     return reader, registry
@@ -36,7 +39,7 @@ class ScrapeReader(PrometheusMetricReader):
     ``left_out`` names what the last scrape could not show, and why; each name is logged once.
     """
 
-    def __init__(self, constant_labels: Collection[str] = ()) -> None:
+    def __init__(self, constant_labels: Collection[str] = (), limits: CardinalityLimits | None = None) -> None:
         self.left_out: dict[str, str] = {}
         self._logged: set[str] = set()
         self._one_scrape = threading.Lock()
@@ -46,6 +49,7 @@ class ScrapeReader(PrometheusMetricReader):
             scope_info_enabled=False,
             resource_attribute_filter=frozenset(constant_labels).__contains__,
             registry=self._untreated,
+            cardinality_limits=limits,
         )
 
     def families(self) -> list[Family]:

@@ -4,26 +4,59 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry._logs import LoggerProvider as AnyLoggerProvider
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, ConsoleLogRecordExporter, LogRecordExporter
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import MetricReader, MetricsData, PeriodicExportingMetricReader
+from opentelemetry.sdk.metrics import (
+    Counter,
+    Histogram,
+    MeterProvider,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
+    UpDownCounter,
+    _Gauge,  # the one name under which the SDK exports it
+)
+from opentelemetry.sdk.metrics.export import (
+    CardinalityLimits,
+    ConsoleMetricExporter,
+    MetricExporter,
+    MetricReader,
+    MetricsData,
+    PeriodicExportingMetricReader,
+)
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.trace import TracerProvider as AnyTracerProvider
+from opentelemetry.util.types import Attributes
 from prometheus_client import CollectorRegistry
 
 from otel_setup.config import Settings
 from otel_setup.privacy import Sanitizer, SanitizingLogExporter, SanitizingSpanExporter
 from otel_setup.prometheus import make_reader
-from otel_setup.sdk.exporters import CountingLogExporter, CountingMetricExporter, CountingSpanExporter, ExportCounts
+from otel_setup.sdk.exporters import LOGS, METRICS, TRACES, CountedLogs, CountedMetrics, CountedSpans, ExportCounts
+from otel_setup.sdk.resource import make_resource
+from otel_setup.sdk.sampling import Keeping, KeepMarks, make_exemplar_filter, make_sampler
 
 FIRST_COLLECTION_SECONDS = 1.0
 """How long ``configure()`` waits at most until the zeros are collected; it takes some milliseconds."""
+_OTLP, _CONSOLE = "otlp", "console"
+_INSTRUMENTS = (
+    Counter,
+    UpDownCounter,
+    Histogram,
+    _Gauge,
+    ObservableCounter,
+    ObservableUpDownCounter,
+    ObservableGauge,
+)
 
 
 @dataclass(frozen=True)
@@ -34,12 +67,35 @@ class Sanitise:
     failed: Callable[[Exception], object]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Adopted:
+    """Providers that the application installed. A signal's is None where the application has none."""
+
+    tracers: TracerProvider | None
+    loggers: LoggerProvider | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Additions:
+    """What is added to a configuration's own parts, by tests."""
+
+    span_processors: Sequence[SpanProcessor] = ()
+    log_processors: Sequence[LogRecordProcessor] = ()
+    metric_readers: Sequence[MetricReader] = ()
+    id_generator: IdGenerator | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is any."""
+        return bool(self.span_processors or self.log_processors or self.metric_readers or self.id_generator)
+
+
 class _PeriodicReader(PeriodicExportingMetricReader):
     """The SDK's; ``collected`` is set once there was a collection, which may not be exported yet."""
 
-    def __init__(self, exporter: CountingMetricExporter, export_interval_millis: float) -> None:
+    def __init__(self, exporter: MetricExporter, export_interval_millis: float, limits: CardinalityLimits) -> None:
         self.collected = threading.Event()
-        super().__init__(exporter, export_interval_millis=export_interval_millis)
+        super().__init__(exporter, export_interval_millis=export_interval_millis, cardinality_limits=limits)
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
         self.collected.set()
@@ -48,13 +104,23 @@ class _PeriodicReader(PeriodicExportingMetricReader):
 
 @dataclass(frozen=True, kw_only=True)
 class Providers:
-    """Running providers. ``tracers`` and ``loggers`` are None where the signal is off."""
+    """Running providers.
+
+    Attributes:
+        tracers, loggers: None where the signal is off.
+        registry: what /metrics shows.
+        periodic: exports metrics; None where they are not exported by OTLP.
+        flushes: export what waits, each given its milliseconds.
+        stops: export what waits and end.
+    """
 
     meters: MeterProvider
-    tracers: TracerProvider | None
-    loggers: LoggerProvider | None
+    tracers: AnyTracerProvider | None
+    loggers: AnyLoggerProvider | None
     registry: CollectorRegistry
     periodic: _PeriodicReader | None
+    flushes: tuple[Callable[[int], object], ...]
+    stops: tuple[Callable[[], object], ...]
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def export_zeros(self) -> None:
@@ -73,17 +139,7 @@ class Providers:
         The reader behind /metrics is left alone: a flush would queue a second collection for its next scrape.
         """
         milliseconds = int(timeout * 1000)
-        work: list[Callable[[], object]] = []
-        if self.periodic is not None:
-            periodic = self.periodic
-            work.append(lambda: periodic.force_flush(milliseconds))
-        if self.tracers is not None:
-            tracers = self.tracers
-            work.append(lambda: tracers.force_flush(milliseconds))
-        if self.loggers is not None:
-            loggers = self.loggers
-            work.append(lambda: loggers.force_flush(milliseconds))
-        return _within(timeout, work)
+        return _within(timeout, [partial(flush, milliseconds) for flush in self.flushes])
 
     def shutdown(self, timeout: float) -> bool:
         """Exports what waits and stops, all signals side by side, within ``timeout`` seconds in all. Once is enough.
@@ -94,12 +150,11 @@ class Providers:
         if self.stopped.is_set():
             return True
         self.stopped.set()
-        providers = (self.meters, self.tracers, self.loggers)
-        return _within(timeout, [provider.shutdown for provider in providers if provider is not None])
+        return _within(timeout, self.stops)
 
 
 def resource_of(settings: Settings) -> Resource:
-    """Who exports: service, version, environment, instance, and what was configured beyond."""
+    """Who exports: service, version, environment, instance, what was configured beyond, and what is found out."""
     named = {
         "service.name": settings.service,
         "service.version": settings.version,
@@ -107,86 +162,164 @@ def resource_of(settings: Settings) -> Resource:
         "deployment.environment.name": settings.environment,
     }
     given = {**settings.resource, **settings.tags}
-    return Resource.create({**given, **{key: value for key, value in named.items() if value}})
+    return make_resource({**given, **{key: value for key, value in named.items() if value}}, settings.detect)
 
 
-def start(settings: Settings, counts: ExportCounts, sanitise: Sanitise | None = None) -> Providers:
+class _Start:
+    """One start of providers: a configuration, and what its parts have in common."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        counts: ExportCounts,
+        sanitise: Sanitise | None,
+        additions: Additions,
+        watched: Callable[[Attributes], bool] | None,
+    ) -> None:
+        self.settings = settings
+        self.counts = counts
+        self.sanitise = sanitise
+        self.additions = additions
+        self.watched = watched
+        self.resource = resource_of(settings)
+        self.keeping = Keeping(settings.exemplar_ratio)
+        # Limits by class: the SDK knows no general one.
+        self.limits: CardinalityLimits = dict.fromkeys(_INSTRUMENTS, settings.cardinality_limit)
+
+    def exports(self, signal: str, exporters: Sequence[str]) -> bool:
+        """Whether a signal leaves by OTLP."""
+        return not self.settings.disabled and _OTLP in exporters and signal in self.settings.destinations
+
+    def prints(self, exporters: Sequence[str]) -> bool:
+        """Whether a signal is printed."""
+        return not self.settings.disabled and _CONSOLE in exporters
+
+    def readers(self) -> tuple[list[MetricReader], _PeriodicReader | None, CollectorRegistry]:
+        """The reader behind /metrics, those that export, and of those the one to a Collector."""
+        settings = self.settings
+        scraped, registry = make_reader(tuple(settings.tags), self.limits)
+        readers: list[MetricReader] = [scraped, *self.additions.metric_readers]
+        milliseconds = settings.metric_interval * 1000
+        periodic = None
+        if self.exports(METRICS, settings.metrics):
+            exponential = settings.histograms.startswith("base2")
+            exporter = CountedMetrics(settings.destinations[METRICS], self.counts, exponential=exponential)
+            periodic = _PeriodicReader(exporter, milliseconds, self.limits)
+            readers.append(periodic)
+        if self.prints(settings.metrics):
+            readers.append(PeriodicExportingMetricReader(ConsoleMetricExporter(), export_interval_millis=milliseconds))
+        return readers, periodic, registry
+
+    def span_processors(self) -> list[SpanProcessor]:
+        """What spans go through; none where nobody wants them."""
+        settings = self.settings
+        processors = list(self.additions.span_processors)
+        if self.exports(TRACES, settings.traces):
+            processors.append(
+                BatchSpanProcessor(
+                    self._sanitised_spans(CountedSpans(settings.destinations[TRACES], self.counts)),
+                    max_queue_size=settings.span_queue_size,
+                    max_export_batch_size=min(settings.span_batch_size, settings.span_queue_size),
+                    schedule_delay_millis=settings.span_batch_delay * 1000,
+                )
+            )
+        if self.prints(settings.traces):
+            processors.append(BatchSpanProcessor(self._sanitised_spans(ConsoleSpanExporter())))
+        return [KeepMarks(self.keeping), *processors] if processors else []
+
+    def log_processors(self) -> list[LogRecordProcessor]:
+        """What log records go through; none where nobody wants them."""
+        settings = self.settings
+        processors = list(self.additions.log_processors)
+        if self.exports(LOGS, settings.logs):
+            processors.append(
+                BatchLogRecordProcessor(
+                    self._sanitised_logs(CountedLogs(settings.destinations[LOGS], self.counts)),
+                    max_queue_size=settings.queue_size,
+                    max_export_batch_size=min(settings.batch_size, settings.queue_size),
+                    schedule_delay_millis=settings.batch_delay * 1000,
+                )
+            )
+        if self.prints(settings.logs):
+            processors.append(BatchLogRecordProcessor(self._sanitised_logs(ConsoleLogRecordExporter())))
+        return processors
+
+    def tracers(self) -> TracerProvider:
+        """A tracer provider of our own."""
+        settings = self.settings
+        sampler = make_sampler(settings.sampler, settings.sampler_ratio, settings.sample_rules, self.watched)
+        return TracerProvider(
+            sampler=sampler,
+            resource=self.resource,
+            shutdown_on_exit=False,
+            id_generator=self.additions.id_generator,
+        )
+
+    def _sanitised_spans(self, exporter: SpanExporter) -> SpanExporter:
+        sanitise = self.sanitise
+        return SanitizingSpanExporter(exporter, sanitise.sanitizer, sanitise.failed) if sanitise else exporter
+
+    def _sanitised_logs(self, exporter: LogRecordExporter) -> LogRecordExporter:
+        sanitise = self.sanitise
+        return SanitizingLogExporter(exporter, sanitise.sanitizer, sanitise.failed) if sanitise else exporter
+
+
+def start(
+    settings: Settings,
+    counts: ExportCounts,
+    sanitise: Sanitise | None = None,
+    *,
+    adopted: Adopted | None = None,
+    additions: Additions | None = None,
+    watched: Callable[[Attributes], bool] | None = None,
+) -> Providers:
     """Starts the providers of a configuration.
 
     Parameters:
         counts: takes the account of exports.
         sanitise: makes what leaves fit to leave; None where nothing does.
+        adopted: providers to add the exports to, instead of starting some for these signals.
+        additions: what is added for tests.
+        watched: whether somebody looks at what a first span's attributes name.
     """
-    resource = resource_of(settings)
-    exporting = bool(settings.collector) and not settings.disabled
-    prometheus_reader, registry = make_reader(tuple(settings.tags))
-    readers: list[MetricReader] = [prometheus_reader]
-    periodic = None
-    headers = dict(settings.headers)
-    if exporting and settings.metrics:
-        exporter = CountingMetricExporter(settings.collector, headers, counts)
-        periodic = _PeriodicReader(exporter, export_interval_millis=settings.metric_interval * 1000)
-        readers.append(periodic)
+    begun = _Start(settings, counts, sanitise, additions or Additions(), watched)
+    readers, periodic, registry = begun.readers()
+    meters = MeterProvider(
+        metric_readers=readers,
+        resource=begun.resource,
+        views=settings.views,
+        exemplar_filter=make_exemplar_filter(settings.exemplars, begun.keeping),
+        shutdown_on_exit=False,
+    )
+    flushes: list[Callable[[int], object]] = [periodic.force_flush] if periodic is not None else []
+    stops: list[Callable[[], object]] = [meters.shutdown]
+
+    tracers: TracerProvider | None = None
+    if span_processors := begun.span_processors():
+        tracers = (adopted and adopted.tracers) or begun.tracers()
+        for span_processor in span_processors:
+            tracers.add_span_processor(span_processor)
+            flushes.append(span_processor.force_flush)
+            stops.append(span_processor.shutdown)
+    loggers: LoggerProvider | None = None
+    if log_processors := begun.log_processors():
+        loggers = (adopted and adopted.loggers) or LoggerProvider(resource=begun.resource, shutdown_on_exit=False)
+        for log_processor in log_processors:
+            loggers.add_log_record_processor(log_processor)
+            flushes.append(log_processor.force_flush)
+            stops.append(log_processor.shutdown)
     return Providers(
-        meters=MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False),
-        tracers=_tracers(settings, resource, counts, sanitise, exporting=exporting),
-        loggers=_loggers(settings, resource, counts, sanitise, exporting=exporting),
+        meters=meters,
+        tracers=tracers,
+        loggers=loggers,
         registry=registry,
         periodic=periodic,
+        flushes=tuple(flushes),
+        stops=tuple(stops),
     )
 
 
-def _tracers(
-    settings: Settings, resource: Resource, counts: ExportCounts, sanitise: Sanitise | None, *, exporting: bool
-) -> TracerProvider | None:
-    if settings.disabled or not settings.traces or not (exporting or settings.console):
-        return None  # spans that nobody receives would cost as much as others
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    if exporting:
-        provider.add_span_processor(
-            BatchSpanProcessor(
-                _sanitised_spans(CountingSpanExporter(settings.collector, dict(settings.headers), counts), sanitise),
-                max_queue_size=settings.queue_size,
-                max_export_batch_size=settings.batch_size,
-                schedule_delay_millis=settings.batch_delay * 1000,
-            )
-        )
-    if settings.console:
-        provider.add_span_processor(BatchSpanProcessor(_sanitised_spans(ConsoleSpanExporter(), sanitise)))
-    return provider
-
-
-def _loggers(
-    settings: Settings, resource: Resource, counts: ExportCounts, sanitise: Sanitise | None, *, exporting: bool
-) -> LoggerProvider | None:
-    if settings.disabled or not settings.logs or not (exporting or settings.console):
-        return None
-    provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
-    if exporting:
-        provider.add_log_record_processor(
-            BatchLogRecordProcessor(
-                _sanitised_logs(CountingLogExporter(settings.collector, dict(settings.headers), counts), sanitise),
-                max_queue_size=settings.queue_size,
-                max_export_batch_size=settings.batch_size,
-                schedule_delay_millis=settings.batch_delay * 1000,
-            )
-        )
-    if settings.console:
-        provider.add_log_record_processor(
-            BatchLogRecordProcessor(_sanitised_logs(ConsoleLogRecordExporter(), sanitise))
-        )
-    return provider
-
-
-def _sanitised_spans(exporter: SpanExporter, sanitise: Sanitise | None) -> SpanExporter:
-    return SanitizingSpanExporter(exporter, sanitise.sanitizer, sanitise.failed) if sanitise else exporter
-
-
-def _sanitised_logs(exporter: LogRecordExporter, sanitise: Sanitise | None) -> LogRecordExporter:
-    return SanitizingLogExporter(exporter, sanitise.sanitizer, sanitise.failed) if sanitise else exporter
-
-
-def _within(timeout: float, work: list[Callable[[], object]]) -> bool:
+def _within(timeout: float, work: Sequence[Callable[[], object]]) -> bool:
     """Runs everything side by side and waits ``timeout`` seconds in all; what is not done by then is left to itself."""
     threads = [threading.Thread(target=task, daemon=True, name="otel_setup-stop") for task in work]
     deadline = time.monotonic() + timeout

@@ -52,7 +52,7 @@ def test_opentelemetry_variables_win_over_the_products_own() -> None:
     ("name", "text", "option", "value"),
     [
         ("MONITORING_SERVICE_NAME", "liap", "service", "liap"),
-        ("MONITORING_ENABLE_TRACING", "false", "traces", False),
+        ("MONITORING_ENABLE_TRACING", "false", "traces", ()),
         ("MONITORING_ENABLE_CONSOLE_EXPORT", "true", "console", True),
         ("EVENT_STREAM_HISTORY_SIZE", "123", "history_size", 123),
         ("EVENT_STREAM_MAX_SUBSCRIBERS", "4", "max_subscribers", 4),
@@ -85,7 +85,10 @@ def test_every_problem_is_in_one_error_with_value_source_and_expectation() -> No
 
 
 def test_the_grpc_port_is_told_apart() -> None:
-    assert "4317 is OTLP/gRPC" in problems({"collector": "http://collector:4317"})[0]
+    [said] = problems({"collector": "http://collector:4317"})
+    assert "the port of http://collector:4317 is OTLP's for grpc, and the protocol is http/protobuf" in said
+    [said] = problems({"collector": "http://collector:4318", "protocol": "grpc"})
+    assert "the port of http://collector:4318 is OTLP's for http/protobuf, and the protocol is grpc" in said
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 0, "10", True])
@@ -116,7 +119,8 @@ def test_the_report_has_every_option_with_its_source() -> None:
 
 def test_options_and_settings_name_the_same_things() -> None:
     names = [option.name for option in OPTIONS]
-    assert names == list(Settings.__dataclass_fields__) == list(Options.__annotations__)
+    assert [*names, "destinations"] == list(Settings.__dataclass_fields__)
+    assert names == list(Options.__annotations__)
 
 
 def test_resource_attributes_of_the_environment_name_the_service() -> None:
