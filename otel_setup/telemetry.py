@@ -21,7 +21,7 @@ from opentelemetry._logs import Logger
 from opentelemetry.trace import Tracer
 
 from otel_setup import config as configuration
-from otel_setup import prometheus
+from otel_setup import logging_bridge, prometheus
 from otel_setup.config import ConfigError, Options, Resolved, Settings
 from otel_setup.core import SCOPE, Connection, Core
 from otel_setup.faults import Faults
@@ -29,7 +29,7 @@ from otel_setup.health import Health, health_of
 from otel_setup.privacy import Redaction, Sanitizer
 from otel_setup.prometheus import MetricsServer, start_metrics_server
 from otel_setup.sdk.global_state import GlobalState
-from otel_setup.sdk.providers import Additions, Providers, Sanitise, start
+from otel_setup.sdk.providers import Additions, Adopted, Providers, Sanitise, start
 
 if TYPE_CHECKING:
     from otel_setup.asgi import ObservabilityMiddleware
@@ -188,6 +188,7 @@ class _State:
             self._core, self._providers, self._exposition = core, providers, None
             self._global.publish(providers, resolved.settings.propagators)
             self._serve_metrics(resolved.settings)
+            self._bridge_logging(core, resolved, providers, adopted)
             self._inherited = None
             self._telemetry = telemetry = Telemetry(core, resolved, providers)
         if old is not None:
@@ -203,6 +204,7 @@ class _State:
             left = telemetry.core.disconnect()
             self._global.withdraw()
             self._serve_metrics(None)
+            logging_bridge.uninstall()
         return _drain(left, telemetry._providers, timeout)
 
     def _fault(self, fault: Exception) -> None:
@@ -221,6 +223,7 @@ class _State:
             self._faults = Faults()
             self._global.restore()
             self._serve_metrics(None)
+            logging_bridge.uninstall()
         if providers is not None:
             providers.shutdown(0.1)
 
@@ -250,6 +253,26 @@ class _State:
             except OSError as taken:
                 # Another worker of the same server has it. Its game must run all the same.
                 self._faults.note("metrics_port", f"/metrics is not served at port {settings.metrics_port}: {taken}")
+
+    def _bridge_logging(self, core: Core, resolved: Resolved, providers: Providers, adopted: Adopted | None) -> None:
+        """Exports what is logged, if there is somewhere to export it to.
+
+        An application with a logger provider of its own has its own way from logging to it, most likely; ours then
+        comes only if it was asked for, and sanitises itself, because that provider's exporters do not.
+        """
+        settings = resolved.settings
+        adopts = adopted is not None and adopted.loggers is not None
+        asked_for = not adopts or resolved.sources["log_level"] != "default"
+        if providers.loggers is None or not settings.log_level or not asked_for:
+            logging_bridge.uninstall()
+            return
+        sanitise = _sanitise(core, settings) if adopts else None
+        logging_bridge.install(
+            self._global.loggers,
+            settings.log_level,
+            sanitizer=sanitise.sanitizer if sanitise else None,
+            on_fault=self._fault,
+        )
 
     def _registry(self) -> prometheus.CollectorRegistry:
         self.core  # noqa: B018 - makes sure that there is something to scrape

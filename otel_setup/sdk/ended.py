@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from urllib.parse import urlsplit
 
-import requests
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import DataPointFlags, Metric
@@ -19,6 +18,7 @@ from opentelemetry.sdk.metrics.export import MetricsData
 
 from otel_setup.config.settings import Destination
 from otel_setup.sdk.grpc_tls import grpc_credentials
+from otel_setup.sdk.http_session import ExportSession
 
 END_SECONDS = 1.0
 """How long the end may take; it is one small request to a Collector that has just answered."""
@@ -60,16 +60,13 @@ def end_series(data: MetricsData, destination: Destination) -> None:
     if destination.protocol == "grpc":
         _by_grpc(request, destination)
         return
-    requests.post(
-        destination.endpoint,
-        data=request.SerializeToString(),
-        headers={"Content-Type": "application/x-protobuf", **destination.headers},
-        timeout=END_SECONDS,
-        verify=destination.certificate_file or True,
-        cert=(destination.client_certificate_file, destination.client_key_file)
-        if destination.client_key_file
-        else None,
-    )
+    with ExportSession(destination) as session:
+        session.post(
+            destination.endpoint,
+            data=request.SerializeToString(),
+            headers={"Content-Type": "application/x-protobuf", **destination.headers},
+            timeout=END_SECONDS,
+        )
 
 
 def _by_grpc(request: ExportMetricsServiceRequest, destination: Destination) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-
-# Requests imports it in the thread of the first export. A child forked meanwhile would wait for that import for ever.
-import netrc  # noqa: F401
 import os
 import threading
 import time
@@ -27,6 +24,7 @@ from otel_setup.config.settings import Destination
 from otel_setup.sdk.ended import end_series
 from otel_setup.sdk.export_log import ExportLog, listening, reason_in
 from otel_setup.sdk.grpc_tls import grpc_credentials
+from otel_setup.sdk.http_session import ExportSession
 
 ResultT = TypeVar("ResultT", SpanExportResult, LogRecordExportResult, MetricExportResult)
 
@@ -195,9 +193,7 @@ def _over_http(signal: str, destination: Destination) -> Any:
         headers=dict(destination.headers),
         timeout=destination.timeout,
         compression=Compression(destination.compression),
-        certificate_file=destination.certificate_file or None,
-        client_certificate_file=destination.client_certificate_file or None,
-        client_key_file=destination.client_key_file or None,
+        session=ExportSession(destination),
     )
 
 

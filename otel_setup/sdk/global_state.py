@@ -51,12 +51,15 @@ class GlobalState:
     Parameters:
         scope: of the product's own instruments.
         on_fault: told of what a provider raises.
+
+    Attributes:
+        loggers: whatever is published, its records go there; nowhere in between.
     """
 
     def __init__(self, scope: str, on_fault: Callable[[Exception], None]) -> None:
         self._tracers = SwapTracerProvider(on_fault)
         self._meters = _GlobalMeters(scope, on_fault)
-        self._loggers = SwapLoggerProvider(on_fault)
+        self.loggers = SwapLoggerProvider(on_fault)
         self._propagator_before: TextMapPropagator | None = None
 
     def publish(self, providers: Providers, propagators: Sequence[str]) -> None:
@@ -67,7 +70,7 @@ class GlobalState:
         if _is_unset(trace_api.get_tracer_provider()):
             trace_api.set_tracer_provider(self._tracers)
         if _is_unset(logs_api.get_logger_provider()):
-            logs_api.set_logger_provider(self._loggers)
+            logs_api.set_logger_provider(self.loggers)
         if self._propagator_before is None:
             self._propagator_before = propagate.get_global_textmap()
         propagate.set_global_textmap(make_propagator(propagators))
@@ -86,7 +89,7 @@ class GlobalState:
     def _swap(self, providers: Providers | None) -> None:
         self._meters.swap(providers.meters if providers else None)
         self._tracers.swap(providers.tracers if providers else None)
-        self._loggers.swap(providers.loggers if providers else None)
+        self.loggers.swap(providers.loggers if providers else None)
 
     def adopted(self, *, adopt: bool) -> Adopted | None:
         """The application's own providers, where it has any.
@@ -97,7 +100,7 @@ class GlobalState:
         Raises:
             ConfigError: they are not, or nothing can be added to them.
         """
-        own = (self._tracers, self._meters, self._loggers)
+        own = (self._tracers, self._meters, self.loggers)
         present = {
             "tracer": trace_api.get_tracer_provider(),
             "meter": metrics_api.get_meter_provider(),
