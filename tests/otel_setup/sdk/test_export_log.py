@@ -9,26 +9,9 @@ import time
 import pytest
 
 import otel_setup
-from otel_setup.sdk.export_log import ExportLog, reason_in, remedy_for
+from otel_setup.sdk.export_log import ExportLog, reason_in
 from otel_setup.testing import Recorded
 from tests.otel_setup.receiver import receiving
-
-
-@pytest.mark.parametrize(
-    ("reason", "remedy"),
-    [
-        ("Failed to establish a new connection: [Errno 111] Connection refused", "is the Collector running"),
-        ("Failed to resolve 'colector' ([Errno -2] Name or service not known)", "host's name does not resolve"),
-        ("Failed to export logs batch code: 401, reason: Unauthorized", "check the option headers"),
-        ("Failed to export logs batch code: 404, reason: Not Found", "4317 is OTLP/gRPC"),
-        ("Transient error Service Unavailable code: 503", "overloaded"),
-        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed", "TLS does not come about"),
-        ("Read timed out. (read timeout=10)", "does not answer in time"),
-        ("something else", "see the reason"),
-    ],
-)
-def test_the_remedy_follows_from_the_reason(reason: str, remedy: str) -> None:
-    assert remedy in remedy_for(reason)
 
 
 def test_the_error_behind_a_retry_tells_more_than_the_giving_up() -> None:
@@ -52,6 +35,18 @@ def test_each_change_of_state_is_said_once(caplog: pytest.LogCaptureFixture) -> 
         "logs reach http",
     ]
     assert "7 items were lost meanwhile" in caplog.messages[1]
+
+
+def test_what_a_server_said_cannot_break_the_line_nor_show_a_password(caplog: pytest.LogCaptureFixture) -> None:
+    ExportLog().note(
+        "http://user:hush@c/v1/logs?key=hush", "logs", 1, "code: 401, reason: no\x1b[2J\nFAKE" + "x" * 10_000
+    )
+    (said,) = caplog.messages
+    assert "check the option headers" in said
+    assert "hush" not in said
+    assert "\x1b" not in said
+    assert "\n" not in said
+    assert len(said) < 1000
 
 
 @pytest.fixture
