@@ -42,6 +42,8 @@ def checked(option: Option, source: str, value: Any, problems: list[str]) -> Any
 
 
 def _problem(option: Option, source: str, value: Any, expected: Exception) -> str:
+    if isinstance(value, tuple) and all(isinstance(word, str) for word in value):
+        value = ", ".join(value)
     shown = "(a secret)" if option.secret else repr(value)[:_SHOWN]
     where = source if source.startswith(ENVIRONMENT) else f"{source} {option.name}"
     return f"{where} is {shown}; expected {expected} ({option.help})"

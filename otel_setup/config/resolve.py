@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import uuid
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from otel_setup.catalogue import CatalogueError, build
+from otel_setup.catalogue.build import BuiltMetric
 from otel_setup.config.destinations import destinations
 from otel_setup.config.errors import ConfigError
 from otel_setup.config.finding import ENVIRONMENT, checked, from_environment
@@ -109,8 +111,19 @@ def _together(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[str
     except ImportError as missing:
         problems.append(f"propagators are {', '.join(values['propagators'])}; {missing}")
     try:
-        build(values["model"], values["prefix"], values["business_metrics"])
+        catalogue = build(values["model"], values["prefix"], values["business_metrics"])
     except CatalogueError as unsound:
         name = values["model"].name
-        problems += [f"the catalogue of {name}: {problem}" for problem in unsound.problems]
+        return problems + [f"the catalogue of {name}: {problem}" for problem in unsound.problems]
+    largest = max(catalogue.metrics, key=_label_sets)
+    if _label_sets(largest) > values["cardinality_limit"]:
+        problems.append(
+            f"cardinality_limit is {values['cardinality_limit']}; {largest.name} has {_label_sets(largest)} label sets "
+            "by declaration: set the limit to that or more"
+        )
     return problems
+
+
+def _label_sets(metric: BuiltMetric) -> int:
+    """How many there can be: each label takes a value of its set, or ``other``."""
+    return math.prod(len(values) + 1 for values in metric.labels.values())
