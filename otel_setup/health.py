@@ -17,6 +17,8 @@ class SignalHealth:
     Attributes:
         status: ``ok``; ``waiting`` before the first export; ``failing`` since the last one failed.
         accepted, failed: items so far.
+        dropped: items that never reached an exporter: the queue was full, or time was up at a shutdown.
+        waiting: items that wait for their export or are under way.
         seconds_since_accepted: since the Collector took something; None where it never has.
         failing_seconds: since exports began to fail; 0 where they do not.
     """
@@ -24,6 +26,8 @@ class SignalHealth:
     status: str
     accepted: int
     failed: int
+    dropped: int
+    waiting: int
     seconds_since_accepted: float | None
     failing_seconds: float
 
@@ -73,6 +77,8 @@ def _signal(core: Core, signal: str) -> SignalHealth:
         status="failing" if failing_since is not None else "waiting" if taken is None else "ok",
         accepted=counts.accepted[signal],
         failed=counts.failed[signal],
+        dropped=sum(items for (of, _), items in counts.dropped.items() if of == signal),
+        waiting=counts.waiting[signal]() if signal in counts.waiting else 0,
         seconds_since_accepted=None if taken is None else now - taken,
         failing_seconds=0.0 if failing_since is None else now - failing_since,
     )

@@ -36,7 +36,7 @@ from otel_setup.sdk.suppression import suppressed
 from otel_setup.text import MAX_DATA_ITEMS, clean_data, clean_id, clean_text
 
 if TYPE_CHECKING:
-    from otel_setup.privacy import Sanitizer
+    from otel_setup.privacy.sanitizer import Sanitizer
 
 MAX_MESSAGE_LENGTH = 8192
 """Characters kept of a message and of an exception's message."""

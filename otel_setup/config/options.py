@@ -6,16 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from opentelemetry.sdk.metrics.view import View
-
 from otel_setup.catalogue import Metric
 from otel_setup.config import parsing as p
+from otel_setup.config.sampling import EXEMPLARS, SAMPLERS, SampleRule
 from otel_setup.game_model import LIAP_TUI, GameModel
 from otel_setup.ledger import Bounds
 from otel_setup.privacy.keys import given_key
 from otel_setup.sdk.propagation import PROPAGATORS
 from otel_setup.sdk.resource import DETECTORS
-from otel_setup.sdk.sampling import EXEMPLARS, SAMPLERS, SampleRule
 
 PROMETHEUS_PORT = 9464
 """Where /metrics is served if nothing else is said (OpenTelemetry specification, Prometheus exporter)."""
@@ -49,6 +47,12 @@ def _key(value: Any) -> str:
 
 def _metrics_port(value: Any) -> int | None:
     return None if value is False else PROMETHEUS_PORT if value is True else p.port(value)
+
+
+def _views(value: Any) -> tuple[Any, ...]:
+    from opentelemetry.sdk.metrics.view import View  # the SDK is loaded with the first use, not with the first import
+
+    return p.many_of(View, "a list of opentelemetry.sdk.metrics.view.View")(value) if value else ()
 
 
 _IDENTITY = (
@@ -279,7 +283,7 @@ _METRICS = (
         name="views",
         help="OpenTelemetry views for metrics",
         default=(),
-        check=p.many_of(View, "a list of opentelemetry.sdk.metrics.view.View"),
+        check=_views,
     ),
     Option(
         name="cardinality_limit",

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from opentelemetry.sdk.metrics.view import View
-
 from otel_setup.catalogue import Metric
 from otel_setup.config.destinations import FIELDS
 from otel_setup.config.options import OPTIONS
@@ -76,4 +74,4 @@ def _shown(value: Any, *, secret: bool) -> str:
 def _item(item: Any) -> str:
     if isinstance(item, Metric):
         return item.name
-    return "a view" if isinstance(item, View) else str(item)
+    return item if isinstance(item, str) else repr(item)

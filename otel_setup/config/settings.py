@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
-
-from opentelemetry.sdk.metrics.view import View
+from typing import TYPE_CHECKING, TypedDict
 
 from otel_setup.catalogue import Metric
+from otel_setup.config.sampling import SampleRule
 from otel_setup.game_model import GameModel
 from otel_setup.ledger import Bounds
-from otel_setup.sdk.sampling import SampleRule
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.metrics.view import View
 
 TagValue = str | int | float | bool
 

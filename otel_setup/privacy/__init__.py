@@ -2,14 +2,14 @@
 
 names     ─► Pseudonyms: one keyed pseudonym per player, wherever the name stands
 secrets   ─► Redaction: values of telling keys, and addresses, tokens, card numbers in any text
-both      ─► Sanitizer: copies of spans, log records and resources, before an exporter sees them
+both      ─► sanitizer and exporters: copies of spans, log records and resources, before an exporter sees them
+
+Those two work on the SDK's objects, and are imported where these are.
 """
 
-from otel_setup.privacy.exporters import SanitizingLogExporter, SanitizingSpanExporter
 from otel_setup.privacy.keys import KEY_FILE_VARIABLE, Key, default_key_file, find_key, given_key, read_key
 from otel_setup.privacy.pseudonyms import Pseudonyms, looks_like_pseudonym
 from otel_setup.privacy.redaction import DEFAULT_EXEMPT, DEFAULT_KEYS, DEFAULT_PATTERNS, REDACTED, Redaction, Rule
-from otel_setup.privacy.sanitizer import Sanitizer
 from otel_setup.privacy.vocabulary import PERSONAL, vocabulary
 
 __all__ = [
@@ -23,9 +23,6 @@ __all__ = [
     "Pseudonyms",
     "Redaction",
     "Rule",
-    "Sanitizer",
-    "SanitizingLogExporter",
-    "SanitizingSpanExporter",
     "default_key_file",
     "find_key",
     "given_key",

@@ -16,7 +16,6 @@ from prometheus_client import CollectorRegistry
 from otel_setup.prometheus.default import PrometheusExporter, default_exposition, set_default_exposition
 from otel_setup.prometheus.exposition import Exposition, ScrapeError
 from otel_setup.prometheus.http import asgi_app
-from otel_setup.prometheus.reader import ScrapeReader, make_reader
 from otel_setup.prometheus.server import MetricsServer, start_metrics_server
 
 if TYPE_CHECKING:
@@ -28,10 +27,8 @@ __all__ = [
     "MetricsServer",
     "PrometheusExporter",
     "ScrapeError",
-    "ScrapeReader",
     "asgi_app",
     "default_exposition",
-    "make_reader",
     "prometheus_router",
     "set_default_exposition",
     "start_metrics_server",

@@ -11,34 +11,22 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 
+from otel_setup.diagnosis.problems import REMEDIES, one_line, problem_of, shown_url
+
 _logger = logging.getLogger("otel_setup.export")
 _SDK_LOGGERS = (
     "opentelemetry.exporter.otlp.common.http",
+    "opentelemetry.exporter.otlp.proto.grpc.exporter",
     "opentelemetry.exporter.otlp.proto.http._log_exporter",
     "opentelemetry.exporter.otlp.proto.http.metric_exporter",
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
 )
-_REMEDIES = (
-    (("refused", "10061"), "nothing listens there: is the Collector running, and is that its OTLP/HTTP port?"),
-    (("resolve", "getaddrinfo", "name or service"), "the host's name does not resolve: check it, or the DNS"),
-    (("certificate", "ssl", "tls"), "TLS does not come about: check the scheme, http or https, and the certificates"),
-    (("401", "403", "unauthorized", "forbidden"), "the Collector wants other credentials: check the option headers"),
-    (("404", "405", "400"), "something else than an OTLP/HTTP receiver answers: 4318 is OTLP/HTTP, 4317 is OTLP/gRPC"),
-    (("429", "503", "502", "504"), "the Collector is overloaded, or what stands behind it is away"),
-    (("timed out", "timeout"), "the Collector does not answer in time: check the network and the Collector's load"),
-)
-_UNKNOWN = "see the reason"
-
-
-def remedy_for(reason: str) -> str:
-    """What to do about a failed export, by what the exporter said."""
-    lowered = reason.lower()
-    return next((remedy for signs, remedy in _REMEDIES if any(sign in lowered for sign in signs)), _UNKNOWN)
+_TELLING = ("Transient error", "reason:", "error details:")
 
 
 def reason_in(heard: Sequence[str]) -> str:
     """Of what an exporter said during one export, what tells most: the error behind a retry before the giving up."""
-    telling = [said for said in heard if "Transient error" in said or "reason:" in said]
+    telling = [said for said in heard if any(sign in said for sign in _TELLING)]
     return (telling or list(heard) or ["the exporter gave none"])[-1]
 
 
@@ -73,14 +61,14 @@ class ExportLog:
         if reason is not None and before is None:
             _logger.warning(
                 "%s do not reach %s: %s. Reason: %s. Said once; the game goes on, losses are counted in "
-                "otel_setup.export.failures.",
+                "otel_setup.export.failures. To look closer: python -m otel_setup check",
                 signal,
-                endpoint,
-                remedy_for(reason),
-                reason,
+                shown_url(endpoint),
+                REMEDIES[problem_of(reason)],
+                one_line(reason),
             )
         elif reason is None and before is not None:
-            _logger.warning("%s reach %s again; %d items were lost meanwhile.", signal, endpoint, before)
+            _logger.warning("%s reach %s again; %d items were lost meanwhile.", signal, shown_url(endpoint), before)
 
 
 class _Ears(logging.Filter):

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 from opentelemetry.sdk._logs import ReadableLogRecord
@@ -21,79 +17,20 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_setup.catalogue.attributes import SIGNALS
 from otel_setup.config.settings import Destination
+from otel_setup.sdk.account import ExportCounts
 from otel_setup.sdk.ended import end_series
-from otel_setup.sdk.export_log import ExportLog, listening, reason_in
 from otel_setup.sdk.grpc_tls import grpc_credentials
 from otel_setup.sdk.http_session import ExportSession
-
-ResultT = TypeVar("ResultT", SpanExportResult, LogRecordExportResult, MetricExportResult)
+from otel_setup.sdk.repeating import RepeatingAccount
 
 TRACES, METRICS, LOGS = SIGNALS
-
-
-class ExportCounts:
-    """Items accepted and failed, by signal; every signal is there from the start.
-
-    Attributes:
-        pid: whose they are.
-        log: says when exports begin to fail, and when they work again.
-        accepted_at: when the Collector last took something, by signal; seconds of the monotonic clock.
-        failing_since: when exports began to fail, by signal; signals that work are not there.
-    """
-
-    def __init__(self) -> None:
-        self.log = ExportLog()
-        self.accepted: dict[str, int] = dict.fromkeys(SIGNALS, 0)
-        self.failed: dict[str, int] = dict.fromkeys(SIGNALS, 0)
-        self.accepted_at: dict[str, float] = {}
-        self.failing_since: dict[str, float] = {}
-        self._lock = threading.RLock()
-        self.pid = os.getpid()
-
-    def count(self, signal: str, items: int, *, accepted: bool) -> None:
-        """Takes the outcome of one export in."""
-        with self._lock:
-            (self.accepted if accepted else self.failed)[signal] += items
-            if accepted:
-                self.accepted_at[signal] = time.monotonic()
-                self.failing_since.pop(signal, None)
-            else:
-                self.failing_since.setdefault(signal, time.monotonic())
-
-
-@dataclass(frozen=True)
-class _Account:
-    """Keeps the account of one signal's exports to one endpoint."""
-
-    signal: str
-    endpoint: str
-    counts: ExportCounts
-
-    @property
-    def of_this_process(self) -> bool:
-        """False in a forked child's copy: what that holds is the parent's, who exports it."""
-        return os.getpid() == self.counts.pid
-
-    def kept(self, export: Callable[[], ResultT], items: int, results: type[ResultT]) -> ResultT:
-        """Runs an export and takes its outcome in."""
-        if not self.of_this_process:
-            return results.FAILURE
-        accepted, heard = False, ["it raised"]
-        try:
-            with listening() as heard:
-                result = export()
-            accepted = result is results.SUCCESS
-            return result
-        finally:
-            self.counts.count(self.signal, items, accepted=accepted)
-            self.counts.log.note(self.endpoint, self.signal, items, None if accepted else reason_in(heard))
 
 
 class CountedSpans(SpanExporter):
     """Spans to a Collector."""
 
     def __init__(self, destination: Destination, counts: ExportCounts) -> None:
-        self._account = _Account(TRACES, destination.endpoint, counts)
+        self._account = RepeatingAccount(TRACES, destination.endpoint, counts)
         self._exporter: SpanExporter = _official(TRACES, destination)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -102,6 +39,7 @@ class CountedSpans(SpanExporter):
 
     def shutdown(self) -> None:
         """Ends an export that is under way as soon as it can be, and begins no other."""
+        self._account.close()
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
@@ -113,7 +51,7 @@ class CountedLogs(LogRecordExporter):
     """Log records to a Collector."""
 
     def __init__(self, destination: Destination, counts: ExportCounts) -> None:
-        self._account = _Account(LOGS, destination.endpoint, counts)
+        self._account = RepeatingAccount(LOGS, destination.endpoint, counts)
         self._exporter: LogRecordExporter = _official(LOGS, destination)
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
@@ -122,6 +60,7 @@ class CountedLogs(LogRecordExporter):
 
     def shutdown(self) -> None:
         """Ends an export that is under way as soon as it can be, and begins no other."""
+        self._account.close()
         self._exporter.shutdown()  # type: ignore[no-untyped-call]  # so the SDK declares it
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
@@ -139,7 +78,7 @@ class CountedMetrics(MetricExporter):
     def __init__(self, destination: Destination, counts: ExportCounts, *, exponential: bool = False) -> None:
         preferred = {Histogram: ExponentialBucketHistogramAggregation()} if exponential else {}
         super().__init__(preferred_aggregation=preferred)  # type: ignore[arg-type]  # the SDK's own type is too narrow
-        self._account = _Account(METRICS, destination.endpoint, counts)
+        self._account = RepeatingAccount(METRICS, destination.endpoint, counts, retry_seconds=0)
         self._destination = destination
         self._exporter: MetricExporter = _official(METRICS, destination)
         self._last_taken: MetricsData | None = None
@@ -164,6 +103,7 @@ class CountedMetrics(MetricExporter):
             # Should the Collector have gone in this moment, its series end by themselves some minutes later.
             with contextlib.suppress(Exception):
                 end_series(self._last_taken, self._destination)
+        self._account.close()
         self._exporter.shutdown(timeout_millis, **kwargs)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import _logs as logs_api
 from opentelemetry import metrics as metrics_api
@@ -11,18 +11,17 @@ from opentelemetry import propagate
 from opentelemetry import trace as trace_api
 from opentelemetry.metrics import Meter, NoOpMeter
 from opentelemetry.propagators.textmap import TextMapPropagator
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.util.types import Attributes
 
 from otel_setup.config import ConfigError
 from otel_setup.sdk.propagation import make_propagator
-from otel_setup.sdk.providers import Adopted, Providers
 from otel_setup.sdk.proxies import SwapLoggerProvider, SwapMeterProvider, SwapTracerProvider
+
+if TYPE_CHECKING:
+    from otel_setup.sdk.providers import Adopted, Providers
 
 # The defaults of the API, which any provider may replace, once.
 _API_MODULES = ("opentelemetry.trace", "opentelemetry.metrics", "opentelemetry._logs")
-_EXTENSIBLE: dict[str, type] = {"tracer": TracerProvider, "logger": LoggerProvider}
 
 
 class _GlobalMeters(SwapMeterProvider):
@@ -100,6 +99,8 @@ class GlobalState:
         Raises:
             ConfigError: they are not, or nothing can be added to them.
         """
+        from otel_setup.sdk.providers import Adopted  # the SDK is loaded with the first use, not with the first import
+
         own = (self._tracers, self._meters, self.loggers)
         present = {
             "tracer": trace_api.get_tracer_provider(),
@@ -132,7 +133,10 @@ def _in_the_way(kind: str, provider: object) -> str:
 
 
 def _not_addable(kind: str, provider: object) -> str:
-    if kind not in _EXTENSIBLE or isinstance(provider, _EXTENSIBLE[kind]):
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk.trace import TracerProvider
+
+    if kind == "meter" or isinstance(provider, TracerProvider | LoggerProvider):
         return ""
     return (
         f"the global {kind} provider is of {type(provider).__module__}, and only to one of OpenTelemetry's SDK exports "

@@ -39,14 +39,19 @@ from opentelemetry.util.types import Attributes
 from prometheus_client import CollectorRegistry
 
 from otel_setup.config import Settings
-from otel_setup.privacy import Sanitizer, SanitizingLogExporter, SanitizingSpanExporter
-from otel_setup.prometheus import make_reader
-from otel_setup.sdk.exporters import LOGS, METRICS, TRACES, CountedLogs, CountedMetrics, CountedSpans, ExportCounts
+from otel_setup.privacy.exporters import SanitizingLogExporter, SanitizingSpanExporter
+from otel_setup.privacy.sanitizer import Sanitizer
+from otel_setup.prometheus.reader import make_reader
+from otel_setup.sdk.account import ExportCounts
+from otel_setup.sdk.batching import LogBatches, SpanBatches
+from otel_setup.sdk.exporters import LOGS, METRICS, TRACES, CountedLogs, CountedMetrics, CountedSpans
 from otel_setup.sdk.resource import make_resource
 from otel_setup.sdk.sampling import Keeping, KeepMarks, make_exemplar_filter, make_sampler
 
 FIRST_COLLECTION_SECONDS = 1.0
 """How long ``configure()`` waits at most until the zeros are collected; it takes some milliseconds."""
+MARGIN_SECONDS = 0.2
+"""What a processor whose time is up takes to say what it lost."""
 _OTLP, _CONSOLE = "otlp", "console"
 _INSTRUMENTS = (
     Counter,
@@ -120,7 +125,7 @@ class Providers:
     registry: CollectorRegistry
     periodic: _PeriodicReader | None
     flushes: tuple[Callable[[int], object], ...]
-    stops: tuple[Callable[[], object], ...]
+    stops: tuple[Callable[[int], object], ...]
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def export_zeros(self) -> None:
@@ -150,7 +155,8 @@ class Providers:
         if self.stopped.is_set():
             return True
         self.stopped.set()
-        return _within(timeout, self.stops)
+        milliseconds = int(timeout * 1000)
+        return _within(timeout + MARGIN_SECONDS, [partial(stop, milliseconds) for stop in self.stops])
 
 
 def resource_of(settings: Settings) -> Resource:
@@ -215,14 +221,15 @@ class _Start:
         settings = self.settings
         processors = list(self.additions.span_processors)
         if self.exports(TRACES, settings.traces):
-            processors.append(
-                BatchSpanProcessor(
-                    self._sanitised_spans(CountedSpans(settings.destinations[TRACES], self.counts)),
-                    max_queue_size=settings.span_queue_size,
-                    max_export_batch_size=min(settings.span_batch_size, settings.span_queue_size),
-                    schedule_delay_millis=settings.span_batch_delay * 1000,
-                )
+            spans = SpanBatches(
+                self._sanitised_spans(CountedSpans(settings.destinations[TRACES], self.counts)),
+                partial(self.counts.drop, TRACES),
+                queue_size=settings.span_queue_size,
+                batch_size=settings.span_batch_size,
+                delay=settings.span_batch_delay,
             )
+            self.counts.waiting[TRACES] = lambda: spans.waiting
+            processors.append(spans)
         if self.prints(settings.traces):
             processors.append(BatchSpanProcessor(self._sanitised_spans(ConsoleSpanExporter())))
         return [KeepMarks(self.keeping), *processors] if processors else []
@@ -232,14 +239,15 @@ class _Start:
         settings = self.settings
         processors = list(self.additions.log_processors)
         if self.exports(LOGS, settings.logs):
-            processors.append(
-                BatchLogRecordProcessor(
-                    self._sanitised_logs(CountedLogs(settings.destinations[LOGS], self.counts)),
-                    max_queue_size=settings.queue_size,
-                    max_export_batch_size=min(settings.batch_size, settings.queue_size),
-                    schedule_delay_millis=settings.batch_delay * 1000,
-                )
+            records = LogBatches(
+                self._sanitised_logs(CountedLogs(settings.destinations[LOGS], self.counts)),
+                partial(self.counts.drop, LOGS),
+                queue_size=settings.queue_size,
+                batch_size=settings.batch_size,
+                delay=settings.batch_delay,
             )
+            self.counts.waiting[LOGS] = lambda: records.waiting
+            processors.append(records)
         if self.prints(settings.logs):
             processors.append(BatchLogRecordProcessor(self._sanitised_logs(ConsoleLogRecordExporter())))
         return processors
@@ -292,7 +300,7 @@ def start(
         shutdown_on_exit=False,
     )
     flushes: list[Callable[[int], object]] = [periodic.force_flush] if periodic is not None else []
-    stops: list[Callable[[], object]] = [meters.shutdown]
+    stops: list[Callable[[int], object]] = [meters.shutdown]
 
     tracers: TracerProvider | None = None
     if span_processors := begun.span_processors():
@@ -300,14 +308,14 @@ def start(
         for span_processor in span_processors:
             tracers.add_span_processor(span_processor)
             flushes.append(span_processor.force_flush)
-            stops.append(span_processor.shutdown)
+            stops.append(_stop_of(span_processor))
     loggers: LoggerProvider | None = None
     if log_processors := begun.log_processors():
         loggers = (adopted and adopted.loggers) or LoggerProvider(resource=begun.resource, shutdown_on_exit=False)
         for log_processor in log_processors:
             loggers.add_log_record_processor(log_processor)
             flushes.append(log_processor.force_flush)
-            stops.append(log_processor.shutdown)
+            stops.append(_stop_of(log_processor))
     return Providers(
         meters=meters,
         tracers=tracers,
@@ -317,6 +325,13 @@ def start(
         flushes=tuple(flushes),
         stops=tuple(stops),
     )
+
+
+def _stop_of(processor: SpanProcessor | LogRecordProcessor) -> Callable[[int], object]:
+    """The shutdown of a processor; only ours have a time for it."""
+    if isinstance(processor, SpanBatches | LogBatches):
+        return processor.shutdown
+    return lambda _milliseconds: processor.shutdown()
 
 
 def _within(timeout: float, work: Sequence[Callable[[], object]]) -> bool:

@@ -12,9 +12,10 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import opentelemetry.sdk.version
-from opentelemetry.sdk.resources import Resource
+if TYPE_CHECKING:
+    from opentelemetry.sdk.resources import Resource
 
 Found = dict[str, str | int]
 
@@ -115,10 +116,13 @@ def detected(names: Iterable[str], root: Path = Path("/"), environ: Mapping[str,
 
 def make_resource(configured: Mapping[str, str | int | float | bool], detect: Iterable[str]) -> Resource:
     """The resource of everything exported; what is configured wins over what is found out."""
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.version import __version__ as sdk_version
+
     sdk = {
         "telemetry.sdk.name": "opentelemetry",
         "telemetry.sdk.language": "python",
-        "telemetry.sdk.version": opentelemetry.sdk.version.__version__,
+        "telemetry.sdk.version": sdk_version,
     }
     # Not Resource.create(): that runs the SDK's own detectors, of which one exports the command line.
     return Resource({**sdk, **detected(detect), **configured})

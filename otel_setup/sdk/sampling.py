@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from opentelemetry import trace as trace_api
@@ -27,42 +26,10 @@ from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
 from otel_setup.catalogue.attributes import TRACE_KEPT
+from otel_setup.config.sampling import SampleRule
 
-SAMPLERS = (
-    "parentbased_always_on",
-    "parentbased_always_off",
-    "parentbased_traceidratio",
-    "always_on",
-    "always_off",
-    "traceidratio",
-)
-"""Names as in the OpenTelemetry specification ("General SDK Configuration")."""
-EXEMPLARS = ("kept", "trace_based", "always_on", "always_off")
-"""The specification's filters, and ``kept``: traces that were marked to be kept."""
 _PARENT_BASED = "parentbased_"
 _LOW_BITS = 32
-
-
-@dataclass(frozen=True)
-class SampleRule:
-    """The share of traces that is recorded where the first span has a certain name.
-
-    Parameters:
-        span: the name; ``*``, ``?`` and ``[...]`` as in a shell.
-        ratio: from 0 to 1.
-
-    Raises:
-        ValueError: where either is something else.
-    """
-
-    span: str
-    ratio: float
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.span, str) or not self.span:
-            raise ValueError(f"span is {self.span!r:.80}; give a span's name, such as 'action play' or 'GET /health*'")
-        if isinstance(self.ratio, bool) or not isinstance(self.ratio, int | float) or not 0 <= self.ratio <= 1:
-            raise ValueError(f"ratio is {self.ratio!r:.80}; give a number from 0 to 1")
 
 
 class _FirstSpan(Sampler):
@@ -105,7 +72,7 @@ def make_sampler(
     """The sampler of a configuration.
 
     Parameters:
-        name: one of :data:`SAMPLERS`.
+        name: one of :data:`otel_setup.config.sampling.SAMPLERS`.
         ratio: of a ``traceidratio`` sampler.
         rules: shares by the name of a trace's first span.
         watched: whether somebody looks at what the first span's attributes name; then the trace is recorded.
@@ -166,7 +133,7 @@ class KeptTraces(ExemplarFilter):
 
 
 def make_exemplar_filter(name: str, keeping: Keeping) -> ExemplarFilter:
-    """The exemplar filter of a configuration: ``name`` is one of :data:`EXEMPLARS`."""
+    """The exemplar filter of a configuration: ``name`` is one of :data:`otel_setup.config.sampling.EXEMPLARS`."""
     if name == "kept":
         return KeptTraces(keeping)
     if name == "trace_based":

@@ -34,6 +34,10 @@ class Receiver:
             r for q in self.requests["/v1/logs"] for x in q.resource_logs for s in x.scope_logs for r in s.log_records
         ]
 
+    def events(self) -> list[Any]:
+        """The log records that are events; others are what somebody logged."""
+        return [record for record in self.log_records() if record.event_name]
+
     def spans(self) -> list[Any]:
         return [
             p for q in self.requests["/v1/traces"] for x in q.resource_spans for s in x.scope_spans for p in s.spans

@@ -34,7 +34,8 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from otel_setup import logging_bridge
 from otel_setup.correlation import CorrelatedLogger, CorrelationFilter, correlated
 from otel_setup.logging_bridge import MAX_EXTRA, MAX_LOGGERS, MAX_MESSAGE_LENGTH, MAX_STACK_LENGTH, install, uninstall
-from otel_setup.privacy import Pseudonyms, Redaction, Sanitizer
+from otel_setup.privacy import Pseudonyms, Redaction
+from otel_setup.privacy.sanitizer import Sanitizer
 from otel_setup.sdk.proxies import SwapLoggerProvider
 from otel_setup.sdk.suppression import suppressing
 

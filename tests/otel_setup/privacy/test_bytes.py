@@ -7,7 +7,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.trace import ReadableSpan
 
-from otel_setup.privacy import Pseudonyms, Redaction, Sanitizer
+from otel_setup.privacy import Pseudonyms, Redaction
+from otel_setup.privacy.sanitizer import Sanitizer
 from tests.otel_setup.privacy.helpers import KEY, NAMES, forms, logs_about, sent_logs, sent_spans, spans_about
 
 

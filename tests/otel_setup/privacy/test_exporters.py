@@ -14,7 +14,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Link, SpanContext, SpanKind
 
-from otel_setup.privacy import Pseudonyms, Redaction, Sanitizer, SanitizingLogExporter, SanitizingSpanExporter
+from otel_setup.privacy import Pseudonyms, Redaction
+from otel_setup.privacy.exporters import SanitizingLogExporter, SanitizingSpanExporter
+from otel_setup.privacy.sanitizer import Sanitizer
 from tests.otel_setup.privacy.helpers import KEY, logs_about, sent_spans, spans_about
 
 

@@ -18,7 +18,8 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from otel_setup.prometheus import Exposition, make_reader
+from otel_setup.prometheus import Exposition
+from otel_setup.prometheus.reader import make_reader
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 # What Prometheus 3 sends: https://prometheus.io/docs/instrumenting/content_negotiation/

@@ -277,7 +277,7 @@ WITHOUT_FASTAPI = """
 import sys
 sys.modules["fastapi"] = None
 from otel_setup import prometheus
-prometheus.asgi_app, prometheus.start_metrics_server, prometheus.make_reader
+prometheus.asgi_app, prometheus.start_metrics_server
 try:
     from otel_setup.prometheus import prometheus_router
 except ImportError as error:

@@ -20,7 +20,8 @@ from opentelemetry.sdk.resources import Resource
 from examples.arena.model import ARENA
 from otel_setup.catalogue import BuiltMetric, Catalogue, Kind, build
 from otel_setup.game_model import LIAP_TUI
-from otel_setup.prometheus import Exposition, make_reader, start_metrics_server
+from otel_setup.prometheus import Exposition, start_metrics_server
+from otel_setup.prometheus.reader import make_reader
 from settings import MetricSettings, Settings
 from tests.support.peers import free_settings, require, running_prometheus
 

@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.metrics import Observation
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 
-from otel_setup.prometheus import ScrapeReader, make_reader
+from otel_setup.prometheus.reader import ScrapeReader, make_reader
 from tests.otel_setup.prometheus.support import Process, Series, one
 
 

@@ -15,7 +15,8 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from opentelemetry.util.types import Attributes
 
 import otel_setup
-from otel_setup.sdk.sampling import Keeping, KeepMarks, SampleRule, make_exemplar_filter, make_sampler
+from otel_setup.config.sampling import SampleRule
+from otel_setup.sdk.sampling import Keeping, KeepMarks, make_exemplar_filter, make_sampler
 from otel_setup.testing import Recorded
 from tests.otel_setup.receiver import receiving
 
