@@ -13,6 +13,7 @@ from otel_setup.catalogue.render import (
     recording_rule_alias,
 )
 from otel_setup.catalogue.types import Attribute, Event, FromModel, Kind
+from otel_setup.cli import options_page
 from otel_setup.game_model import OTHER
 
 _GENERATED = "<!-- Made by `python -m otel_setup catalogue --format markdown`: change the catalogue, not this file. -->"
@@ -41,7 +42,9 @@ def files(catalogue: Catalogue) -> dict[str, str]:
         "attributes.md": _attributes(catalogue),
         "seed-names.md": _seed_names(catalogue),
     }
-    return {name: _page(name, catalogue, body) for name, body in bodies.items()}
+    pages = {name: _page(name, catalogue, body) for name, body in bodies.items()}
+    options = "\n\n".join([_GENERATED, "# Options of `configure()`", *options_page.body()]) + "\n"
+    return pages | {"options.md": options}
 
 
 def _page(name: str, catalogue: Catalogue, body: Iterable[str]) -> str:

@@ -75,10 +75,14 @@ def _default_address(protocol: str) -> str:
 
 
 def _own(option: Option, signal: str, environ: Mapping[str, str], problems: list[str]) -> list[tuple[Any, str]]:
-    variables = tuple(
-        (name.replace(_GENERAL, f"{_GENERAL}{signal.upper()}_"), parse) for name, parse in option.environment
-    )
-    return from_environment(option, variables, environ, problems)
+    [(_, parse)] = option.environment
+    return from_environment(option, ((own_variable(option, signal), parse),), environ, problems)
+
+
+def own_variable(option: Option, signal: str) -> str:
+    """The variable that gives an option to one signal alone."""
+    [(general, _)] = option.environment
+    return general.replace(_GENERAL, f"{_GENERAL}{signal.upper()}_")
 
 
 def _unfit(destination: Destination) -> list[str]:

@@ -27,7 +27,7 @@ def lines(resolved: Resolved) -> list[Line]:
     general = [
         Line(
             option.name,
-            _shown(getattr(resolved.settings, option.name), secret=option.secret),
+            shown(getattr(resolved.settings, option.name), secret=option.secret),
             resolved.sources[option.name],
             option.help,
         )
@@ -41,8 +41,7 @@ def _of_one_signal(name: str, resolved: Resolved) -> Line:
     signal, _, wanted = name.partition(".")
     option = next(option for option in OPTIONS if option.name == wanted)
     value = getattr(resolved.settings.destinations[signal], FIELDS[wanted])
-    shown = _shown(value, secret=option.secret)
-    return Line(name, shown, resolved.sources[name], f"for {signal} alone: {option.help}")
+    return Line(name, shown(value, secret=option.secret), resolved.sources[name], f"for {signal} alone: {option.help}")
 
 
 def report(resolved: Resolved) -> str:
@@ -57,7 +56,8 @@ def report(resolved: Resolved) -> str:
     return "\n".join(said)
 
 
-def _shown(value: Any, *, secret: bool) -> str:
+def shown(value: Any, *, secret: bool) -> str:
+    """A value for people to read; ``-`` for none."""
     if secret and value:
         return ", ".join(f"{key}=***" for key in value) if isinstance(value, Mapping) else "***"
     if isinstance(value, GameModel):
