@@ -12,9 +12,10 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from opentelemetry import _logs as logs_api
 from opentelemetry._logs import Logger
@@ -24,16 +25,18 @@ from otel_setup import config as configuration
 from otel_setup import logging_bridge, prometheus
 from otel_setup.config import ConfigError, Options, Resolved, Settings
 from otel_setup.core import SCOPE, Connection, Core
+from otel_setup.exits import Shutdowns, at_end_of_worker
 from otel_setup.faults import Faults
 from otel_setup.health import Health, health_of
-from otel_setup.privacy import Redaction, Sanitizer
+from otel_setup.privacy import Redaction
 from otel_setup.prometheus import MetricsServer, start_metrics_server
 from otel_setup.sdk.global_state import GlobalState
-from otel_setup.sdk.providers import Additions, Adopted, Providers, Sanitise, start
+from otel_setup.signals import Sigterm
 
 if TYPE_CHECKING:
     from otel_setup.asgi import ObservabilityMiddleware
     from otel_setup.correlation import ASGIApp
+    from otel_setup.sdk.providers import Additions, Adopted, Providers, Sanitise
 
 _logger = logging.getLogger("otel_setup")
 
@@ -72,6 +75,20 @@ class Telemetry:
         deadline = self.settings.shutdown_timeout + _SHUTDOWN_MARGIN
         return ObservabilityMiddleware(app, on_shutdown=self.shutdown, shutdown_timeout=deadline, **options)
 
+    def lifespan(self, app: object = None) -> AbstractAsyncContextManager[None]:
+        """The monitor's background work while a server runs, and everything exported when it stops.
+
+        ``FastAPI(lifespan=telemetry.lifespan)``; or around all that a lifespan of your own does, so that what ends in
+        yours is still exported: ``async with telemetry.lifespan(app):``.
+
+        Parameters:
+            app: given by the server, and not needed.
+        """
+        from otel_setup.lifespan import observed
+        from otel_setup.monitor import get_enterprise_monitor
+
+        return observed(get_enterprise_monitor(), self.shutdown, self.settings.shutdown_timeout + _SHUTDOWN_MARGIN)
+
     def health(self) -> Health:
         """Whether what the process tells arrives: for readiness checks. It looks at counters and costs nothing."""
         return health_of(self.core, self.settings, running=not self._providers.stopped.is_set())
@@ -99,6 +116,16 @@ class Telemetry:
         return _state.stop(self, self.settings.shutdown_timeout if timeout is None else timeout)
 
 
+class Diversion(Protocol):
+    """What a test puts in the way: telemetry goes where it says, whoever configures meanwhile."""
+
+    def adapted(self, resolved: Resolved) -> Resolved:
+        """The configuration that holds instead."""
+
+    def additions(self, settings: Settings) -> Additions:
+        """What is added to it, made anew for each start."""
+
+
 class _State:
     """The one core of this process and the telemetry it is connected to."""
 
@@ -110,8 +137,11 @@ class _State:
         self._telemetry: Telemetry | None = None
         self._exposition: prometheus.Exposition | None = None
         self._inherited: Resolved | None = None
+        self.diversion: Diversion | None = None
         self._metrics_server: MetricsServer | None = None
         self._global = GlobalState(SCOPE, self._fault)
+        self._shutdowns = Shutdowns()
+        self._sigterm = Sigterm(self.stop_completely)
 
     @property
     def core(self) -> Core:
@@ -159,15 +189,21 @@ class _State:
             _logger.warning("the environment is ignored until configure() is called: %s", wrong)
             resolved = configuration.resolve({"collector": False}, environ={})
         core = self._core or Core(resolved.settings, self._faults)
+        from otel_setup.sdk.providers import start  # the SDK is loaded with the first use, not with the first import
+
         # Nobody asked for exports, so the environment alone starts none.
         providers = start(replace(resolved.settings, disabled=True), core.exports)
         core.connect_locally(providers.meters.get_meter(SCOPE))
         self._core, self._providers = core, providers
         return core
 
-    def configure(self, resolved: Resolved, additions: Additions | None = None) -> Telemetry:
+    def configure(self, resolved: Resolved) -> Telemetry:
+        from otel_setup.sdk.providers import start
+
         with self._lock:
-            if self._telemetry is not None and additions is None and _same(self._telemetry._resolved, resolved):
+            if self.diversion is not None:
+                resolved = self.diversion.adapted(resolved)
+            if self._telemetry is not None and _same(self._telemetry._resolved, resolved):
                 return self._telemetry
             core = self._core or Core(resolved.settings, self._faults)
             adopted = self._global.adopted(adopt=resolved.settings.adopt)
@@ -177,7 +213,7 @@ class _State:
                 core.exports,
                 _sanitise(core, resolved.settings),
                 adopted=adopted,
-                additions=additions,
+                additions=self.diversion.additions(resolved.settings) if self.diversion is not None else None,
             )
             left = core.connect(
                 resolved.settings,
@@ -191,12 +227,19 @@ class _State:
             self._bridge_logging(core, resolved, providers, adopted)
             self._inherited = None
             self._telemetry = telemetry = Telemetry(core, resolved, providers)
+        at_end_of_worker(self.stop_at_exit)
+        if resolved.settings.handle_sigterm:
+            self._sigterm.install()
         if old is not None:
-            _in_background(lambda: _drain(left, old, resolved.settings.shutdown_timeout))
+            timeout = resolved.settings.shutdown_timeout
+            _in_background(lambda: self._shutdowns.run(lambda: _drain(left, old, timeout), timeout))
         providers.export_zeros()
         return telemetry
 
     def stop(self, telemetry: Telemetry, timeout: float) -> bool:
+        return self._shutdowns.run(lambda: self._stop(telemetry, timeout), timeout)
+
+    def _stop(self, telemetry: Telemetry, timeout: float) -> bool:
         with self._lock:
             if self._telemetry is not telemetry:
                 return True
@@ -205,15 +248,24 @@ class _State:
             self._global.withdraw()
             self._serve_metrics(None)
             logging_bridge.uninstall()
-        return _drain(left, telemetry._providers, timeout)
+        arrived = _drain(left, telemetry._providers, timeout)
+        if self._telemetry is None:
+            self._sigterm.uninstall()
+        return arrived
 
     def _fault(self, fault: Exception) -> None:
         self._faults.count("export", fault)
 
-    def stop_at_exit(self) -> None:
+    def stop_completely(self) -> None:
+        """Ends exporting, and waits for every shutdown under way: afterwards nothing is lost by ending the process."""
         telemetry = self._telemetry
         if telemetry is not None:
             telemetry.shutdown()
+        self._shutdowns.wait()
+
+    def stop_at_exit(self) -> None:
+        self.stop_completely()
+        self._sigterm.leave()
 
     def reset(self) -> None:
         """Forgets everything, for tests: the next use starts as in a new process."""
@@ -224,6 +276,7 @@ class _State:
             self._global.restore()
             self._serve_metrics(None)
             logging_bridge.uninstall()
+        self._sigterm.uninstall()
         if providers is not None:
             providers.shutdown(0.1)
 
@@ -234,6 +287,8 @@ class _State:
         """
         self._lock = threading.RLock()
         self._faults = Faults()
+        self._shutdowns = Shutdowns()
+        self._sigterm.after_fork()
         if self._core is None:
             return
         self._core.after_fork(self._faults)
@@ -286,7 +341,11 @@ class _State:
 
 def _sanitise(core: Core, settings: Settings) -> Sanitise | None:
     """What takes names and secrets out of everything exported; None where nothing is, or nobody wants it."""
-    if not settings.pseudonyms or settings.disabled or not (settings.collector or settings.console):
+    from otel_setup.privacy.sanitizer import Sanitizer
+    from otel_setup.sdk.providers import Sanitise
+
+    leaves = settings.destinations or "console" in (*settings.traces, *settings.logs)
+    if not settings.pseudonyms or settings.disabled or not leaves:
         return None
     try:
         pseudonyms = core.pseudonyms_by(settings)
@@ -356,6 +415,16 @@ def configure(
         ConfigError: naming everything that is wrong.
     """
     return _state.configure(configuration.resolve(options, config, environ))
+
+
+@contextmanager
+def diverted(diversion: Diversion) -> Iterator[None]:
+    """Whatever is configured inside the block goes where ``diversion`` says, for tests."""
+    _state.diversion = diversion
+    try:
+        yield
+    finally:
+        _state.diversion = None
 
 
 def reset() -> None:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["otel_setup.testing"]
+from otel_setup.testing import Recorded, fresh_telemetry
+
+pytest_plugins = ["otel_setup.testing", "pytester"]
 
 ALLOWED_SKIPS = Path(__file__).parent / "allowed_skips.txt"
 """Tests that CI may skip: one a line, the test's id, then ``:``, then why."""
+
+
+@pytest.fixture
+def telemetry() -> Iterator[Recorded]:
+    """Not the plugin's: these tests are about the way out, so they begin as a process does, by the real clock."""
+    with fresh_telemetry() as recorded:
+        yield recorded
 
 
 def pytest_configure(config: pytest.Config) -> None:

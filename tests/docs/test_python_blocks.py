@@ -19,11 +19,15 @@ from tests.otel_setup.receiver import Receiver, receiving
 COLLECTOR = "http://localhost:4318"
 """Where the pages expect a Collector; a receiver stands in for it here."""
 
-# The blocks of CONTRIBUTING.md change files instead: see test_contributing.py.
+# The blocks of CONTRIBUTING.md change files instead, and those of testing.md are files of tests.
+ELSEWHERE = {
+    "CONTRIBUTING.md": "tests/docs/test_contributing.py",
+    "docs/testing.md": "tests/otel_setup/testing/test_page.py",
+}
 BLOCKS = {
     f"{page.name}:{block.line}": block
     for page in pages()
-    if page.name != "CONTRIBUTING.md"
+    if page.name not in ELSEWHERE
     for block in page.blocks
     if block.language == "python"
 }
