@@ -17,6 +17,7 @@ from otel_setup.asgi import ObservabilityMiddleware, create_detached_task, injec
 from otel_setup.catalogue import Attribute, Catalogue, EventType, Kind, Metric, build
 from otel_setup.compat import GameMetricsCollector, GameMetricType, GameStats, MetricsCollector
 from otel_setup.config import ConfigError, Options
+from otel_setup.config.sampling import SampleRule
 from otel_setup.correlation import (
     CorrelatedLogger,
     CorrelationContext,
@@ -43,6 +44,7 @@ from otel_setup.events.stream import (
     SubscriberLimitError,
 )
 from otel_setup.game_model import LIAP_TUI, GameModel
+from otel_setup.health import Health, SignalHealth
 from otel_setup.ledger import Bounds, Seat
 from otel_setup.metric_config import MetricConfig, MetricTag, configure_metrics
 from otel_setup.monitor import (
@@ -56,7 +58,7 @@ from otel_setup.monitor import (
 )
 from otel_setup.prometheus import PrometheusExporter, start_metrics_server
 from otel_setup.queue_tokens import QueueToken
-from otel_setup.runtime_metrics import SystemMetricsCollector
+from otel_setup.runtime import SystemMetricsCollector
 from otel_setup.telemetry import Telemetry, configure, current_telemetry
 from otel_setup.tracing import SpanKind, StateTracer, TraceContext
 from otel_setup.views import VisualizationType
@@ -86,6 +88,7 @@ __all__ = [
     "GameMetricsCollector",
     "GameModel",
     "GameStats",
+    "Health",
     "Kind",
     "Metric",
     "MetricConfig",
@@ -95,7 +98,9 @@ __all__ = [
     "Options",
     "PrometheusExporter",
     "QueueToken",
+    "SampleRule",
     "Seat",
+    "SignalHealth",
     "SpanKind",
     "StateTracer",
     "StateVisualizationProvider",

@@ -29,6 +29,21 @@ COMMANDS = {
         "every metric, span, event and attribute of a game",
         "catalogue --kind metrics",
     ),
+    "check": Command(
+        "otel_setup.cli.check",
+        "sends one of each signal to the Collector, and tells why nothing arrives",
+        "check --collector http://localhost:4318",
+    ),
+    "report": Command(
+        "otel_setup.cli.report",
+        "every option with its value and where it comes from",
+        "report --format json",
+    ),
+    "debug": Command(
+        "otel_setup.cli.debug",
+        "more events and all traces of one room, game or player, for a while",
+        "debug --room room1 --for 10m",
+    ),
     "whois": Command(
         "otel_setup.cli.whois",
         "the pseudonym a player's name has in what is exported",

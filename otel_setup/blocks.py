@@ -7,22 +7,24 @@ nothing, because the body may have cancelled the very task it runs in.
 from __future__ import annotations
 
 import asyncio
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
 from opentelemetry.context import Context
+from opentelemetry.semconv.attributes.exception_attributes import EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE
 from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, Status, StatusCode
 from opentelemetry.util.types import Attributes, AttributeValue
 
+from otel_setup import clock
 from otel_setup.catalogue import EventType
 from otel_setup.catalogue import attributes as a
 from otel_setup.catalogue.spans import ACTION_SPAN, TRANSITION_SPAN
+from otel_setup.connection import Place
 from otel_setup.core import Core
 from otel_setup.correlation import generate_correlation_id, get_correlation_id
-from otel_setup.events.record import SystemEvent
+from otel_setup.privacy import Pseudonyms
 from otel_setup.queue_tokens import QueueToken
 from otel_setup.text import MAX_TEXT_LENGTH, clean_id, clean_text
 from otel_setup.tracing import SpanScope
@@ -36,10 +38,14 @@ _STOPPED = (asyncio.CancelledError, GeneratorExit)
 
 
 class Handle(Span):
-    """The span of a block, which also takes the outcome the game decides on."""
+    """The span of a block, which also takes the outcome the game decides on.
+
+    What a game writes on it, the provider gets with pseudonyms: whose exporters come after, nobody here knows.
+    """
 
     def __init__(self) -> None:
         self._span: Span = INVALID_SPAN
+        self._pseudonyms = Pseudonyms.off()
         self.decided: str | None = None
 
     def outcome(self, outcome: str) -> None:
@@ -56,25 +62,27 @@ class Handle(Span):
         return self._span.get_span_context()
 
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
-        self._span.set_attributes(attributes)
+        self._span.set_attributes(self._pseudonyms.pseudonymised(attributes))
 
     def set_attribute(self, key: str, value: AttributeValue) -> None:
-        self._span.set_attribute(key, value)
+        self.set_attributes({key: value})
 
     def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None:
-        self._span.add_event(name, attributes, timestamp)
+        self._span.add_event(self._pseudonyms.text(name), self._pseudonyms.pseudonymised(attributes or {}), timestamp)
 
     def add_link(self, context: SpanContext, attributes: Attributes = None) -> None:
-        self._span.add_link(context, attributes)
+        self._span.add_link(context, self._pseudonyms.pseudonymised(attributes or {}))
 
     def update_name(self, name: str) -> None:
-        self._span.update_name(name)
+        self._span.update_name(self._pseudonyms.text(name))
 
     def is_recording(self) -> bool:
         return self._span.is_recording()
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
-        self._span.set_status(status, description)
+        code = status.status_code if isinstance(status, Status) else status
+        text = description or (status.description if isinstance(status, Status) else None)
+        self._span.set_status(code, self._pseudonyms.text(text) if text else None)
 
     def record_exception(
         self,
@@ -83,7 +91,10 @@ class Handle(Span):
         timestamp: int | None = None,
         escaped: bool = False,
     ) -> None:
-        self._span.record_exception(exception, attributes, timestamp, escaped)
+        # The SDK lets these win over what it says of the exception itself.
+        told = {EXCEPTION_MESSAGE: clean_text(exception), EXCEPTION_STACKTRACE: _stack_of(exception)}
+        told = self._pseudonyms.pseudonymised({**told, **(attributes or {})})
+        self._span.record_exception(exception, told, timestamp, escaped)
 
 
 class _Block:
@@ -99,13 +110,15 @@ class _Block:
         self.handle = Handle()
         self._wanted_correlation = correlation_id
         self._scope: SpanScope | None = None
-        self._started_at = time.perf_counter()
+        self._place: Place | None = None
+        self._started_at = clock.monotonic()
 
     def enter(self, steps: Callable[[], None]) -> Handle:
         """Does what there is to do on entry. Should Ctrl-C end it half way, nothing is left that only exit undoes."""
         try:
-            with self.core.faults.guard("monitor"):
-                steps()
+            steps()
+        except Exception as fault:  # noqa: BLE001 - monitoring never raises into the game
+            self.core.faults.count("monitor", fault)
         except BaseException:
             self.finish()
             raise
@@ -115,25 +128,31 @@ class _Block:
         """Starts the span and the correlation."""
         wanted = self._wanted_correlation or get_correlation_id() or generate_correlation_id()
         self._scope = SpanScope(self.core, name, attributes, wanted, explicit)
-        self.handle._span = self._scope.span
-        self._started_at = time.perf_counter()
+        self.handle._span = span = self._scope.span
+        if span.is_recording():
+            self.handle._pseudonyms = self.core.pseudonyms
+        self._place = Place.of(span) if span is not INVALID_SPAN else None
+        self._started_at = clock.monotonic()
 
     @property
     def milliseconds(self) -> float:
         """Since the block began."""
-        return (time.perf_counter() - self._started_at) * _MS
+        return (clock.monotonic() - self._started_at) * _MS
 
     def finish(self) -> None:
         """Ends span and correlation."""
         if self._scope is not None:
             self._scope.end()
 
-    def publish(self, event_type: EventType, data: Mapping[str, Any], **ids: str | None) -> None:
-        """Publishes one of the block's events."""
-        with self.core.faults.guard("monitor"):
-            self.core.publish(SystemEvent(event_type=event_type, data=data, **ids))  # type: ignore[arg-type]
+    def publish(
+        self, event_type: EventType, data: dict[str, Any], *, game_id: str | None, player_id: str | None = None
+    ) -> None:
+        """Publishes one of the block's events; ``data`` becomes the event's own."""
+        self.core.tell(event_type, data, game_id=game_id, player_id=player_id, place=self._place)
 
-    def publish_error(self, error: BaseException | None, reported_by: EventType, **ids: str | None) -> None:
+    def publish_error(
+        self, error: BaseException | None, reported_by: EventType, *, game_id: str | None, player_id: str | None = None
+    ) -> None:
         """Publishes the exception of a failed block as an error of its own, with the stack; cancellation is none."""
         if error is None or isinstance(error, _STOPPED):
             return
@@ -144,7 +163,7 @@ class _Block:
                 a.STACK_TRACE.data_key: _stack_of(error),
                 a.REPORTED_BY.data_key: reported_by.value,
             }
-            self.publish(EventType.ERROR_OCCURRED, data, **ids)
+            self.publish(EventType.ERROR_OCCURRED, data, game_id=game_id, player_id=player_id)
 
     def failure(self, error: BaseException | None) -> dict[str, Any]:
         """What the events say of an exception, or of the game's own word that the work failed; the span is marked."""
@@ -190,20 +209,22 @@ class TransitionBlock:
         )
         if not legal:
             self._publish(EventType.STATE_TRANSITION_ILLEGAL, {"from_state": left, "to_state": entered})
-        self._publish(EventType.STATE_TRANSITION_START, self._data)
+        self._publish(EventType.STATE_TRANSITION_START, dict(self._data))
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        with self._block.core.faults.guard("monitor"):
+        try:
             duration = {"duration_ms": self._block.milliseconds}
             failure = self._block.failure(error)
             outcome = EventType.STATE_TRANSITION_FAILED if failure else EventType.STATE_TRANSITION_COMPLETE
             self._publish(outcome, {**self._data, **duration, **failure, "success": not failure})
             self._block.publish_error(error, outcome, game_id=clean_id(self._game_id) or None)
+        except Exception as fault:  # noqa: BLE001 - monitoring never raises into the game
+            self._block.core.faults.count("monitor", fault)
         self._block.finish()
 
-    def _publish(self, event_type: EventType, data: Mapping[str, Any]) -> None:
+    def _publish(self, event_type: EventType, data: dict[str, Any]) -> None:
         self._block.publish(event_type, data, game_id=clean_id(self._game_id) or None)
 
 
@@ -221,57 +242,59 @@ class ActionBlock:
     ):
         self._token = token if isinstance(token, QueueToken) else None
         self._block = _Block(core, correlation_id or (self._token.correlation_id if self._token else None))
-        self._ids = {"game_id": game_id, "player_id": player_id}
+        self._game_id = game_id
+        self._player_id = player_id
         self._action = action_type
+        self._told_ids: tuple[str | None, str | None] | None = None
         self._data: dict[str, Any] = {}
 
     async def __aenter__(self) -> Handle:
         return self._block.enter(self._enter)
 
     def _enter(self) -> None:
-        core = self._block.core
-        ids = self._ids = {key: core.id(value) for key, value in self._ids.items()}
+        block, core = self._block, self._block.core
+        self._game_id, self._player_id = core.id(self._game_id), core.id(self._player_id)
+        self._told_ids = (self._game_id or None, self._player_id or None)
         action = core.action(self._action)
         waited = core.waiting.take(self._token) if self._token is not None else None
         self._data = {"action_type": action}
-        self._block.begin(
+        block.begin(
             ACTION_SPAN.name.format(type=action),
-            {a.GAME_ID.name: ids["game_id"], a.PLAYER_ID.name: ids["player_id"], a.ACTION_TYPE.name: action},
+            {a.GAME_ID.name: self._game_id, a.PLAYER_ID.name: self._player_id, a.ACTION_TYPE.name: action},
             explicit=self._token.context if self._token is not None else None,
         )
-        self._publish(EventType.ACTION_QUEUED, status="queued")
+        self._publish(EventType.ACTION_QUEUED, {"status": "queued"})
         if waited is not None:
             self._data["queue_wait_ms"] = waited * _MS
-            self._block.handle.set_attribute(a.QUEUE_WAIT_MS.name, waited * _MS)
-        self._publish(EventType.ACTION_PROCESSING, status="processing")
+            block.handle.set_attribute(a.QUEUE_WAIT_MS.name, waited * _MS)
+        self._publish(EventType.ACTION_PROCESSING, {"status": "processing"})
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        core = self._block.core
-        with core.faults.guard("monitor"):
-            duration = self._block.milliseconds
-            failure = self._block.failure(error)
-            actor = core.ledger.actor(str(self._ids["game_id"]), str(self._ids["player_id"]))
-            outcome = failure.pop("outcome", None) or self._block.handle.decided or "accepted"
-            self._block.handle.set_attributes({a.ACTION_OUTCOME.name: outcome, a.ACTION_ACTOR.name: actor})
+        block, core = self._block, self._block.core
+        try:
+            duration = block.milliseconds
+            failure = block.failure(error)
+            if self._told_ids is None:  # the entry failed before it came to them
+                self._told_ids = (clean_id(self._game_id) or None, clean_id(self._player_id) or None)
+            game_id, player_id = self._told_ids
+            actor = core.ledger.actor(game_id or "", player_id or "")
+            outcome = failure.pop("outcome", None) or block.handle.decided or "accepted"
+            block.handle.set_attributes({a.ACTION_OUTCOME.name: outcome, a.ACTION_ACTOR.name: actor})
             ended = EventType.ACTION_FAILED if failure else EventType.ACTION_COMPLETED
-            self._publish(
-                ended,
-                status=_FAILED if failure else "completed",
-                duration_ms=duration,
-                outcome=outcome,
-                actor=actor,
-                **failure,
-            )
-            self._block.publish_error(error, ended, **self._clean_ids())
-        self._block.finish()
+            status = _FAILED if failure else "completed"
+            how = {"status": status, "duration_ms": duration, "outcome": outcome, "actor": actor, **failure}
+            self._publish(ended, how)
+            if error is not None:
+                block.publish_error(error, ended, game_id=game_id, player_id=player_id)
+        except Exception as fault:  # noqa: BLE001 - monitoring never raises into the game
+            core.faults.count("monitor", fault)
+        block.finish()
 
-    def _publish(self, event_type: EventType, **data: Any) -> None:
-        self._block.publish(event_type, {**self._data, **data}, **self._clean_ids())
-
-    def _clean_ids(self) -> dict[str, str | None]:
-        return {key: clean_id(value) or None for key, value in self._ids.items()}
+    def _publish(self, event_type: EventType, data: dict[str, Any]) -> None:
+        game_id, player_id = self._told_ids or (None, None)
+        self._block.publish(event_type, {**self._data, **data}, game_id=game_id, player_id=player_id)
 
 
 def _stack_of(error: BaseException) -> str:

@@ -6,7 +6,6 @@ the monitor ends, so nothing is counted in two places.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from otel_setup import clock
 from otel_setup.catalogue import EventType, Kind
 from otel_setup.ledger import reports
 from otel_setup.recorder import Recorder
@@ -189,11 +189,11 @@ class MetricsCollector:
     @contextmanager
     def timer(self, name: str, tags: Mapping[str, str] | None = None) -> Iterator[None]:
         """Records the block's duration, in seconds, in a histogram."""
-        started = time.perf_counter()
+        started = clock.monotonic()
         try:
             yield
         finally:
-            self._record(Kind.HISTOGRAM, name, time.perf_counter() - started, tags)
+            self._record(Kind.HISTOGRAM, name, clock.monotonic() - started, tags)
 
     def _record(self, kind: Kind, name: str, value: float, tags: Mapping[str, str] | None) -> None:
         with self._recorder.core.faults.guard("monitor"):

@@ -9,27 +9,26 @@ There is one :class:`Core` in a process. It works before anything is configured,
 from __future__ import annotations
 
 import itertools
-import secrets
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import _logs as logs_api
 from opentelemetry import metrics as metrics_api
 from opentelemetry import trace as trace_api
-from opentelemetry._logs import Logger, SeverityNumber
+from opentelemetry._logs import Logger
 from opentelemetry.metrics import Meter
-from opentelemetry.trace import Tracer
+from opentelemetry.trace import SpanContext, Tracer
 
-from otel_setup.catalogue import EVENTS, Catalogue, Event, EventType, M, Severity, build
+from otel_setup import clock
+from otel_setup.catalogue import EVENTS, Catalogue, EventType, M, Severity, build
 from otel_setup.catalogue import attributes as a
 from otel_setup.config import Settings
+from otel_setup.connection import Connection, Place
 from otel_setup.correlation import get_correlation_id
-from otel_setup.events.log_records import attributes_of
-from otel_setup.events.record import SystemEvent
+from otel_setup.events.log_records import TAKE, Take, log_record_of
+from otel_setup.events.record import SystemEvent, make_event
 from otel_setup.events.stream import EventStream
 from otel_setup.faults import Faults
 from otel_setup.game_model import OTHER
@@ -40,8 +39,8 @@ from otel_setup.measures import measure
 from otel_setup.privacy import Pseudonyms, find_key, given_key, vocabulary
 from otel_setup.queue_tokens import QueueTokens
 from otel_setup.readings import readings
-from otel_setup.runtime_metrics import SystemMetricsCollector
-from otel_setup.sdk.exporters import ExportCounts
+from otel_setup.runtime import SystemMetricsCollector
+from otel_setup.sdk.account import ExportCounts
 from otel_setup.text import clean_id
 
 if TYPE_CHECKING:
@@ -50,53 +49,35 @@ if TYPE_CHECKING:
 SCOPE = "otel_setup"
 """Name of the instrumentation scope of everything this product emits."""
 
-_PHASE_KEYS = {attribute.data_key for attribute in (a.STATE_FROM, a.STATE_TO, a.STATE_NAME, a.PHASE_NAME)}
+
+class _Ids(NamedTuple):
+    """Whom an event concerns."""
+
+    game_id: str | None
+    room_id: str | None
+    player_id: str | None
+    connection_id: str | None
+
+
+_PHASE_KEYS = tuple(attribute.data_key for attribute in (a.STATE_FROM, a.STATE_TO, a.STATE_NAME, a.PHASE_NAME))
 _ACTION_KEY = a.ACTION_TYPE.data_key
 _ORDINAL_KEY = a.ORDINAL.data_key
-_DECLARED: dict[str, Event] = {str(event.name): event for event in EVENTS}
+_DECLARED: dict[str, Severity] = {str(event.name): event.severity for event in EVENTS}
 # What the ledger can tell of an event before it takes it in, for callers who did not measure it themselves.
-_MEASURED: Mapping[str, tuple[str, Callable[[Ledger, SystemEvent], float | None]]] = {
+_MEASURED: Mapping[str, tuple[str, Callable[[Ledger, _Ids], float | None]]] = {
     EventType.GAME_ENDED: (
         a.GAME_DURATION.data_key,
-        lambda ledger, event: ledger.game_seconds(event.game_id or ""),
+        lambda ledger, ids: ledger.game_seconds(ids.game_id or ""),
     ),
     EventType.PLAYER_RECONNECTED: (
         a.AWAY_SECONDS.data_key,
-        lambda ledger, event: ledger.away_seconds(event.game_id or "", event.player_id or ""),
+        lambda ledger, ids: ledger.away_seconds(ids.game_id or "", ids.player_id or ""),
     ),
     EventType.CONNECTION_CLOSED: (
         a.CONNECTION_SECONDS.data_key,
-        lambda ledger, event: ledger.connection_seconds(event.connection_id or ""),
+        lambda ledger, ids: ledger.connection_seconds(ids.connection_id or ""),
     ),
 }
-_POLL_SECONDS = 0.001
-
-
-@dataclass(slots=True, eq=False)
-class Connection:
-    """Where spans, metrics and events go from one ``connect()`` to the next.
-
-    An event goes one and the same way to its end, whatever is configured meanwhile: so no number of an epoch is given
-    to an event that leaves by another.
-
-    Attributes:
-        epoch: names this time in the ids of its events.
-        sent: events that have an id of this epoch.
-        under_way: events that have one and are not handed to the logger yet.
-    """
-
-    instruments: Instruments
-    tracer: Tracer
-    logger: Logger
-    epoch: str = field(default_factory=lambda: secrets.token_hex(4))
-    sent: int = 0
-    under_way: int = 0
-
-    def wait_until_quiet(self, timeout: float) -> None:
-        """Waits until what is under way has arrived, ``timeout`` seconds at most; then its logger may be stopped."""
-        deadline = time.monotonic() + timeout
-        while self.under_way and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
 
 
 class Core:
@@ -118,7 +99,7 @@ class Core:
         self.scrapes: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self.trace_contexts: OrderedDict[str, TraceContext] = OrderedDict()
         self.trace_contexts_dropped = 0
-        self.settings = settings
+        self._adopt(settings)
         self.stream = EventStream(settings.history_size, settings.max_subscribers, lock=self.lock)
         self.stream.publisher = self.publish
         self.catalogue: Catalogue = build(settings.model, settings.prefix, settings.business_metrics)
@@ -126,6 +107,13 @@ class Core:
         self._connection = self._without_providers()
         self._ordinals = itertools.count(1)
         self._pseudonyms: tuple[tuple[bool, str], Pseudonyms] | None = None
+        self._pseudonyms_for: Settings | None = None
+
+    def _adopt(self, settings: Settings) -> None:
+        self.settings, model = settings, settings.model
+        # Names come in this form nearly always, and to look for another takes ten times as long.
+        self._canonical_phases = frozenset(name for name in model.phases if model.phase(name) == name)
+        self._canonical_actions = frozenset(name for name in model.action_types if model.action(name) == name)
 
     def _without_providers(self) -> Connection:
         instruments = Instruments(self.catalogue, (), {}, self._callback_failed)
@@ -153,7 +141,8 @@ class Core:
         with self.lock:
             if settings.model != self.settings.model or settings.bounds != self.settings.bounds:
                 self.ledger = Ledger(settings.model, settings.bounds, self.lock)
-            self.settings, self.catalogue = settings, catalogue
+            self._adopt(settings)
+            self.catalogue = catalogue
             self.stream.resize(settings.history_size, settings.max_subscribers)
             old, self._connection = self._connection, new
         return old
@@ -199,7 +188,11 @@ class Core:
         Raises:
             ValueError: where the key file is there and is no key.
         """
-        return self.pseudonyms_by(self.settings)
+        if self._pseudonyms is not None and self._pseudonyms_for is self.settings:
+            return self._pseudonyms[1]
+        made = self.pseudonyms_by(self.settings)
+        self._pseudonyms_for = self.settings
+        return made
 
     def pseudonyms_by(self, settings: Settings) -> Pseudonyms:
         """The pseudonyms a configuration asks for; those there are, while it asks for the same.
@@ -210,6 +203,7 @@ class Core:
         wanted = (settings.pseudonyms, settings.pseudonym_key)
         if self._pseudonyms is None or self._pseudonyms[0] != wanted:
             self._pseudonyms = (wanted, self._make_pseudonyms(settings))
+            self._pseudonyms_for = None
         return self._pseudonyms[1]
 
     def _make_pseudonyms(self, settings: Settings) -> Pseudonyms:
@@ -229,6 +223,8 @@ class Core:
 
     def phase(self, name: object) -> str:
         """The canonical name of a phase; an unknown one is ``other`` and counted."""
+        if type(name) is str and name in self._canonical_phases:
+            return name
         phase = self.settings.model.phase(name)
         if phase == OTHER != name:
             self.irregular("unknown_state", f"phase {clean_id(name)!r} is not in the game model")
@@ -236,6 +232,8 @@ class Core:
 
     def action(self, name: object) -> str:
         """The canonical name of an action type; an unknown one is ``other`` and counted."""
+        if type(name) is str and name in self._canonical_actions:
+            return name
         action = self.settings.model.action(name)
         if action == OTHER != name:
             self.irregular("unknown_action", f"action {clean_id(name)!r} is not in the game model")
@@ -254,35 +252,94 @@ class Core:
         self.faults.note(kind, message)
 
     def complete(self, event: SystemEvent) -> SystemEvent:
-        """Fills in what the caller left open: severity, room, correlation, trace; phases and actions by their names."""
-        data = dict(event.data)
-        for key in _PHASE_KEYS & data.keys():
-            data[key] = self.phase(data[key])
+        """A copy of an event with what its maker left open: severity, room, correlation, trace; phases and actions by
+        their names.
+        """
+        ids = _Ids(event.game_id, event.room_id, event.player_id, event.connection_id)
+        place = Place.current()
+        return self._event(
+            event.event_type,
+            dict(event.data),
+            ids,
+            event.correlation_id,
+            place._replace(trace_id=event.trace_id or place.trace_id, span_id=event.span_id or place.span_id),
+            event.severity,
+            event.timestamp_ns,
+            event.metadata,
+        )
+
+    def _event(
+        self,
+        event_type: EventType,
+        data: dict[str, Any],
+        ids: _Ids,
+        correlation_id: str | None,
+        place: Place,
+        severity: Severity = Severity.INFO,
+        timestamp_ns: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> SystemEvent:
+        """An event with everything in it, made in one go: to make it and then copy it would cost as much again.
+
+        Parameters:
+            data: becomes the event's own.
+        """
+        for key in _PHASE_KEYS:
+            if key in data:
+                data[key] = self.phase(data[key])
         if _ACTION_KEY in data:
             data[_ACTION_KEY] = self.action(data[_ACTION_KEY])
-        if event.event_type == EventType.STATE_TRANSITION_COMPLETE and _ORDINAL_KEY not in data:
+        if event_type == EventType.STATE_TRANSITION_COMPLETE and _ORDINAL_KEY not in data:
             data[_ORDINAL_KEY] = self.next_ordinal()  # reported when it was over: it was entered last
-        if event.event_type in _MEASURED:
-            key, measured = _MEASURED[event.event_type]
-            if data.get(key) is None and (seconds := measured(self.ledger, event)) is not None:
+        if event_type in _MEASURED:
+            key, measured = _MEASURED[event_type]
+            if data.get(key) is None and (seconds := measured(self.ledger, ids)) is not None:
                 data[key] = seconds
-        context = trace_api.get_current_span().get_span_context()
-        return replace(
-            event,
-            sequence=0,
-            data=data,
-            severity=_severity(event),
-            room_id=event.room_id or (self.ledger.room_of(event.game_id) if event.game_id else None),
-            correlation_id=event.correlation_id or get_correlation_id(),
-            trace_id=event.trace_id or (format(context.trace_id, "032x") if context.is_valid else ""),
-            span_id=event.span_id or (format(context.span_id, "016x") if context.is_valid else ""),
+        return make_event(
+            event_type,
+            clock.time_ns() if timestamp_ns is None else timestamp_ns,
+            ids.game_id,
+            ids.room_id or (self.ledger.room_of(ids.game_id) if ids.game_id else None),
+            ids.player_id,
+            ids.connection_id,
+            correlation_id or get_correlation_id(),
+            place.trace_id,
+            place.span_id,
+            _severity(event_type, severity, data),
+            data,
+            metadata if metadata is not None else {},
         )
+
+    def tell(
+        self,
+        event_type: EventType,
+        data: dict[str, Any],
+        *,
+        game_id: str | None = None,
+        room_id: str | None = None,
+        player_id: str | None = None,
+        connection_id: str | None = None,
+        correlation_id: str | None = None,
+        place: Place | None = None,
+    ) -> None:
+        """As :meth:`publish`, for an event that is not made yet.
+
+        Parameters:
+            data: becomes the event's own; values are clean, see :func:`~otel_setup.text.clean_data`.
+            game_id, room_id, player_id, connection_id, correlation_id: clean, or None.
+            place: in which span it happens; in the current one where not given.
+        """
+        try:
+            ids = _Ids(game_id, room_id, player_id, connection_id)
+            place = place or Place.current()
+            self._publish(event_type, self._event(event_type, data, ids, correlation_id, place), place.context)
+        except Exception as fault:  # noqa: BLE001 - monitoring never raises into the game
+            self.faults.count("stream", fault)
 
     def publish(self, event: SystemEvent) -> None:
         """Takes an event in: ledger and stream in one step, then metrics, then export. Never raises, never blocks."""
         with self.faults.guard("stream"):
-            completed = self.complete(event)
-            self._publish(event.event_type, lambda: completed)
+            self._publish(event.event_type, self.complete(event))
 
     def publish_state(self, event_type: EventType, describe: Callable[[], SystemEvent | None]) -> None:
         """As :meth:`publish`, for an event that says how things stand: nothing happens between looking and its place.
@@ -298,43 +355,63 @@ class Core:
         with self.faults.guard("stream"):
             self._publish(event_type, completed)
 
-    def _publish(self, event_type: EventType, describe: Callable[[], SystemEvent | None]) -> None:
-        while not self._published_by(self._connection, event_type, describe):
+    def _publish(
+        self,
+        event_type: EventType,
+        event: SystemEvent | Callable[[], SystemEvent | None],
+        context: SpanContext | None = None,
+    ) -> None:
+        while not self._published_by(self._connection, event_type, event, context):
             pass  # connect() came in between: the next one it is
 
     def _published_by(
-        self, connection: Connection, event_type: EventType, describe: Callable[[], SystemEvent | None]
+        self,
+        connection: Connection,
+        event_type: EventType,
+        event: SystemEvent | Callable[[], SystemEvent | None],
+        context: SpanContext | None,
     ) -> bool:
-        exported = connection.logger.enabled(event_name=event_type)
+        logger = connection.logger
+        # Looked up by name, because to ask an abstract class for its instances takes ten times as long.
+        take: Take | None = getattr(logger, TAKE, None)
+        exported = take is not None or logger.enabled(event_name=event_type)
         with self.lock:
             if connection is not self._connection:
                 return False
-            event = describe()
-            if event is None:
+            made = event if isinstance(event, SystemEvent) else event()
+            if made is None:
                 return True
-            facts, fault = self._fold(event)
+            facts, failed = self._fold(made)
             connection.sent += exported
             connection.under_way += exported
-            # complete() made this object and nobody else has it yet: setting beats copying it once more
-            object.__setattr__(event, "event_id", self._event_id(connection, exported=exported))
-            event = self.stream.append(event)
+            # It was made here and nobody else has it yet: setting beats copying it once more.
+            object.__setattr__(made, "event_id", self._event_id(connection, exported=exported))
+            made = self.stream.append(made)
         # Outside the lock, because instruments, loggers and log handlers have locks of their own, and may take long.
         try:
-            if fault is not None:
-                self.faults.count("ledger", fault)
-            with self.faults.guard("measures"):
-                measure(connection.instruments, event, facts)
-                if facts.irregular:
-                    what = facts.irregular.replace("_", " ")
-                    self.irregular(facts.irregular, f"{event.event_type} of game {event.game_id!r}: {what}")
-            if exported:
-                with self.faults.guard("export"):
-                    _export(connection.logger, event, self.pseudonyms)
+            if failed is not None:
+                self.faults.count("ledger", failed)
+            self._measure(connection.instruments, made, facts)
+            if take is not None:
+                take(made, self.pseudonyms, context or Place.current().context)
+            elif exported:
+                logger.emit(**log_record_of(made, self.pseudonyms))
+        except Exception as fault:  # noqa: BLE001 - monitoring never raises into the game
+            self.faults.count("export", fault)
         finally:
             if exported:
                 with self.lock:
                     connection.under_way -= 1
         return True
+
+    def _measure(self, instruments: Instruments, event: SystemEvent, facts: Facts) -> None:
+        try:
+            measure(instruments, event, facts)
+            if facts.irregular:
+                what = facts.irregular.replace("_", " ")
+                self.irregular(facts.irregular, f"{event.event_type} of game {event.game_id!r}: {what}")
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the event goes on to the exporter
+            self.faults.count("measures", fault)
 
     def _fold(self, event: SystemEvent) -> tuple[Facts, Exception | None]:
         """What the ledger makes of an event; an event that it fails on is an event all the same."""
@@ -383,19 +460,9 @@ class Core:
         self.faults.count("measures", fault)
 
 
-def _severity(event: SystemEvent) -> Severity:
+def _severity(event_type: EventType, severity: Severity, data: Mapping[str, Any]) -> Severity:
     """The declared one, unless the caller says more; work that was cancelled is no error."""
-    declared = _DECLARED.get(event.event_type)
-    if declared is None or event.severity is not Severity.INFO or is_cancelled(event.data):
-        return event.severity
-    return declared.severity
-
-
-def _export(logger: Logger, event: SystemEvent, pseudonyms: Pseudonyms) -> None:
-    logger.emit(
-        timestamp=event.timestamp_ns,
-        severity_number=SeverityNumber(event.severity.value),
-        severity_text=event.severity.name,
-        event_name=clean_id(event.event_type.value),
-        attributes=pseudonyms.pseudonymised(attributes_of(event)),
-    )
+    declared = _DECLARED.get(event_type, severity)
+    if declared is severity or severity is not Severity.INFO or is_cancelled(data):
+        return severity
+    return declared

@@ -12,7 +12,6 @@ import inspect
 import logging
 import os
 import re
-import secrets
 import threading
 import weakref
 from collections import OrderedDict
@@ -20,9 +19,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iter
 from contextlib import suppress
 from contextvars import ContextVar, Token, copy_context
 from datetime import UTC, datetime, timedelta
-from time import monotonic
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
+
+from otel_setup import clock
 
 CORRELATION_HEADER = "X-Correlation-ID"
 NO_CORRELATION = "-"
@@ -81,7 +81,7 @@ class _Correlation:
     def __init__(self, correlation_id: str, metadata: Mapping[str, Any], started: float | None = None) -> None:
         self.id = correlation_id
         self.metadata = metadata
-        self.started = monotonic() if started is None else started
+        self.started = clock.monotonic() if started is None else started
         _list_active(self)
 
 
@@ -125,7 +125,7 @@ if hasattr(os, "register_at_fork"):
 
 def generate_correlation_id() -> str:
     """A new id: `corr_` and 16 hexadecimal digits from the system's random source, whatever a game seeds."""
-    return "corr_" + secrets.token_hex(8)
+    return "corr_" + clock.token_hex(8)
 
 
 def clean_correlation_id(value: object) -> str | None:
@@ -203,7 +203,7 @@ def get_request_metadata() -> dict[str, Any]:
 def get_active_correlations() -> dict[str, dict[str, Any]]:
     """The correlations that a living context of this process holds: id → `created_at` (ISO 8601, UTC),
     `age_seconds` and `metadata`."""
-    now, wall_clock = monotonic(), datetime.now(UTC)
+    now, wall_clock = clock.monotonic(), datetime.fromtimestamp(clock.time_ns() / 1e9, UTC)
     active: dict[str, dict[str, Any]] = {}
     for reference in list(_active):
         correlation = reference()
@@ -222,7 +222,7 @@ def cleanup_old_correlations(max_age_hours: float = 1) -> int:
 
     Only long-lived contexts (a pooled connection, say) hold one that long; the id stays valid in them.
     """
-    oldest = monotonic() - max_age_hours * 3600
+    oldest = clock.monotonic() - max_age_hours * 3600
     removed = 0
     for reference in list(_active):
         correlation = reference()
@@ -284,6 +284,10 @@ class CorrelationBlock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Ends the block, for those who entered it without a `with`."""
         token, self._token = self._token, None
         if token is not None:
             try:  # noqa: SIM105  (contextlib.suppress would cost more than the block itself)

@@ -65,7 +65,7 @@ def _edge(event: SystemEvent) -> dict[str, Any]:
 
 
 def _transition_completed(instruments: Instruments, event: SystemEvent, _facts: Facts) -> None:
-    instruments.add(M.STATE_TRANSITIONS, **_edge(event))
+    instruments.count(M.STATE_TRANSITIONS, **_edge(event))
     _transition_took(instruments, event, "success")
 
 
@@ -99,7 +99,8 @@ def _action_ended(instruments: Instruments, event: SystemEvent, _facts: Facts) -
     action, outcome = event.data.get("action_type"), event.data.get("outcome")
     if outcome is None:  # an action reported by hand need not say how it ended
         outcome = "accepted" if event.event_type != EventType.ACTION_FAILED else _failure(event)
-    instruments.add(M.ACTIONS, action_type=action, outcome=outcome, actor=event.data.get("actor") or UNKNOWN)
+    add = instruments.add if event.event_type == EventType.ACTION_FAILED else instruments.count
+    add(M.ACTIONS, action_type=action, outcome=outcome, actor=event.data.get("actor") or UNKNOWN)
     _duration(instruments, M.ACTION_DURATION, event, "duration_ms", per_unit=_MS, action_type=action, outcome=outcome)
 
 
@@ -141,11 +142,11 @@ def _room_closed(instruments: Instruments, _event: SystemEvent, _facts: Facts) -
 
 
 def _round_completed(instruments: Instruments, _event: SystemEvent, _facts: Facts) -> None:
-    instruments.add(M.ROUNDS)
+    instruments.count(M.ROUNDS)
 
 
 def _turn_completed(instruments: Instruments, _event: SystemEvent, _facts: Facts) -> None:
-    instruments.add(M.TURNS)
+    instruments.count(M.TURNS)
 
 
 def _redeal(instruments: Instruments, event: SystemEvent, _facts: Facts) -> None:

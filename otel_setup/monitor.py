@@ -16,7 +16,7 @@ from otel_setup.events.tee import EventTee
 from otel_setup.ledger import reports
 from otel_setup.queue_tokens import QueueToken
 from otel_setup.recorder import Recorder
-from otel_setup.runtime_metrics import SystemMetricsCollector
+from otel_setup.runtime import SystemMetricsCollector
 from otel_setup.telemetry import configure, current_core
 from otel_setup.tracing import StateTracer
 from otel_setup.visualization import StateVisualizationProvider

@@ -6,12 +6,12 @@ it is executed carry correlation and trace across and measure the wait.
 
 from __future__ import annotations
 
-import time
 import weakref
 
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
 
+from otel_setup import clock
 from otel_setup.correlation import get_correlation_id
 
 
@@ -23,12 +23,12 @@ class QueueToken:
     def __init__(self) -> None:
         self.correlation_id: str | None = get_correlation_id()
         self.context: Context = context_api.get_current()
-        self._captured_at = time.monotonic()
+        self._captured_at = clock.monotonic()
 
     @property
     def wait_seconds(self) -> float:
         """Seconds since the capture."""
-        return time.monotonic() - self._captured_at
+        return clock.monotonic() - self._captured_at
 
 
 class QueueTokens:

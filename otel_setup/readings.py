@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from otel_setup.catalogue import M
 from otel_setup.catalogue import attributes as a
+from otel_setup.catalogue.metrics.standard import CONTEXT_SWITCH, CPU_MODE, GC_GENERATION, PAGING_FAULT
 from otel_setup.correlation import dropped_metadata_count, evicted_count, refused_count
 from otel_setup.instruments import Reading, Readings
 from otel_setup.ledger import reports
+from otel_setup.runtime import SystemMetricsCollector
 
 if TYPE_CHECKING:
     from otel_setup.core import Core
@@ -43,13 +45,41 @@ def readings(core: Core) -> Readings:
         M.THREADS_ACTIVE.name: lambda: _one(system.threads_active()),
         M.ASYNCIO_TASKS.name: lambda: _one(system.asyncio_tasks()),
         M.FILE_DESCRIPTORS.name: lambda: _one(system.file_descriptors_open()),
+        **_standard(system),
         M.INTERNAL_ERRORS.name: lambda: _by("component", core.fault_counts()),
         M.CORRELATION_REFUSED.name: lambda: _one(refused_count()),
         M.EVENTS_PUBLISHED.name: lambda: _one(core.stream.total_events),
         M.DROPPED.name: lambda: _by("bound", _dropped(core)),
         M.EXPORTED.name: lambda: _by(a.SIGNAL.name, core.exports.accepted),
         M.EXPORT_FAILED.name: lambda: _by(a.SIGNAL.name, core.exports.failed),
+        M.EXPORT_DROPPED.name: lambda: [
+            (items, {a.SIGNAL.name: signal, a.EXPORT_BOUND.name: bound})
+            for (signal, bound), items in core.exports.dropped.items()
+        ],
+        M.EXPORT_WAITING.name: lambda: _by(
+            a.SIGNAL.name, {signal: waiting() for signal, waiting in core.exports.waiting.items()}
+        ),
         M.SCRAPES.name: lambda: _one(core.scrapes()[0]),
+    }
+
+
+def _standard(system: SystemMetricsCollector) -> Readings:
+    """The process under the names of the semantic conventions; from the same sources as the game's own names above."""
+    generation = GC_GENERATION.name
+    return {
+        M.PROCESS_CPU_TIME.name: lambda: _by(CPU_MODE.name, system.cpu_times()),
+        M.PROCESS_MEMORY_USAGE.name: lambda: _one(system.memory_bytes().get("rss")),
+        M.PROCESS_MEMORY_VIRTUAL.name: lambda: _one(system.memory_bytes().get("vms")),
+        M.PROCESS_CONTEXT_SWITCHES.name: lambda: _by(CONTEXT_SWITCH.name, system.context_switches()),
+        M.PROCESS_PAGING_FAULTS.name: lambda: _by(PAGING_FAULT.name, system.paging_faults()),
+        M.PROCESS_THREAD_COUNT.name: lambda: _one(system.thread_count()),
+        M.PROCESS_FILE_DESCRIPTORS.name: lambda: _one(system.file_descriptors_open()),
+        M.PROCESS_UPTIME.name: lambda: _one(system.uptime()),
+        M.CPYTHON_GC_COLLECTIONS.name: lambda: _by(generation, system.gc_collections()),
+        M.CPYTHON_GC_COLLECTED_OBJECTS.name: lambda: _by(generation, system.gc_counts("collected")),
+        M.CPYTHON_GC_UNCOLLECTABLE_OBJECTS.name: lambda: _by(generation, system.gc_counts("uncollectable")),
+        M.EVENT_LOOP_MAX_LAG.name: lambda: _one(system.max_loop_lag()),
+        M.ASYNCIO_TASK_COUNT.name: lambda: _one(system.asyncio_tasks()),
     }
 
 
@@ -67,6 +97,7 @@ def _dropped(core: Core) -> dict[str, int]:
                 "history_size": statistics["dropped_history"],
                 "subscriber_queue": statistics["dropped_subscribers"],
             }
+            | core.system.dropped()
         )
 
 

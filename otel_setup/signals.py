@@ -22,7 +22,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 
 HOLD_SECONDS = 0.25
@@ -31,6 +30,7 @@ has to wait for a lock of the main thread gets it when this is over."""
 _POLL_SECONDS = 0.01
 _TERM = frozenset({signal.SIGTERM})
 _INIT = 1
+_STATUS_BYTES = 65536
 
 Handler = Callable[[int, FrameType | None], object]
 
@@ -60,9 +60,10 @@ class Sigterm:
         """Puts a handler over the present one. Calling it again changes nothing, unless others came over it meanwhile.
 
         Returns:
-            False where it must not: outside the main thread, and where SIGTERM is ignored or is not Python's to handle.
+            False where it must not: outside the main thread, where SIGTERM is ignored or is not Python's to handle,
+            and on Windows, which has none that a process could handle.
         """
-        if threading.current_thread() is not threading.main_thread():
+        if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
             return False
         previous = signal.getsignal(signal.SIGTERM)
         ignored = previous == signal.SIG_IGN or (previous == signal.SIG_DFL and os.getpid() == _INIT)
@@ -89,7 +90,7 @@ class Sigterm:
     def leave(self) -> None:
         """At the end of the interpreter, when everything is exported: dies of a SIGTERM that was held back."""
         if self._dying:
-            self._die()
+            signal.raise_signal(signal.SIGTERM)
         self._release()
 
     def after_fork(self) -> None:
@@ -115,29 +116,28 @@ class Sigterm:
     def _end(self) -> None:
         """SIGTERM over the system's default: exports, then dies."""
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if self._dying or not self._active:
-            self._die()
-        self._dying = True
-        if self._thread is None and not self._start():
-            self._die()
-        if self._thread is not None:
+        again, self._dying = self._dying, True
+        if again or not self._active or not (self._thread or self._start(self._export_and_die)):
+            signal.raise_signal(signal.SIGTERM)
+        elif self._thread is not None:
             self._thread.join(HOLD_SECONDS)
 
     def _hold_back_the_next(self) -> None:
         """Lets the handler below finish; the SIGTERM that it raises in the main thread when it has, waits."""
-        if not _can_look_at_threads():
+        try:
+            status = os.open("/proc/thread-self/status", os.O_RDONLY)
+        except OSError:  # this is not Linux
             return
         if self._bell is None:
             self._bell = _unused_signal()
             signal.signal(self._bell, self._on_bell)
         self._blocked = signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, _TERM)
-        if not (self._blocked and self._start()):
+        if not (self._blocked and self._start(self._watch, status, self._bell)):
+            os.close(status)
             self._release()
 
-    def _start(self) -> bool:
-        thread = threading.Thread(
-            target=self._see_to_the_end, args=(threading.get_native_id(),), daemon=True, name="otel_setup-sigterm"
-        )
+    def _start(self, work: Callable[..., None], *arguments: int) -> bool:
+        thread = threading.Thread(target=work, args=arguments, daemon=True, name="otel_setup-sigterm")
         try:
             thread.start()
         except RuntimeError:  # the system, or an interpreter that ends, has no thread to give
@@ -145,14 +145,19 @@ class Sigterm:
         self._thread = thread
         return True
 
-    def _see_to_the_end(self, main_thread: int) -> None:
+    def _watch(self, status: int, bell: int) -> None:
+        """Waits for the SIGTERM that the main thread, whose ``status`` this is, raises and does not see."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERM)  # inherited; and somebody must take what others send us
-        while not (self._dying or _has_sigterm_waiting(main_thread)):
+        while not (self._dying or _has_sigterm_waiting(status)):
             time.sleep(_POLL_SECONDS)
-        if not self._dying and signal.getsignal(signal.SIGTERM) != signal.SIG_DFL and self._bell is not None:
-            signal.pthread_kill(threading.main_thread().ident or 0, self._bell)  # it has a handler, which decides
-            return
-        self._dying = True
+        os.close(status)
+        if self._dying or signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            self._dying = True
+            self._export_and_die()
+        else:  # it has a handler, which decides
+            signal.pthread_kill(threading.main_thread().ident or 0, bell)
+
+    def _export_and_die(self) -> None:
         try:
             self._stop()
         finally:
@@ -167,10 +172,6 @@ class Sigterm:
             self._blocked = False
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _TERM)
 
-    def _die(self) -> None:
-        self._release()
-        signal.raise_signal(signal.SIGTERM)
-
 
 def _unused_signal() -> int:
     """One that nobody else handles, to call the main thread with: nothing else makes it look up from a lock."""
@@ -179,19 +180,8 @@ def _unused_signal() -> int:
     )
 
 
-def _can_look_at_threads() -> bool:
-    return hasattr(signal, "pthread_sigmask") and _status_of(threading.get_native_id()).exists()
-
-
-def _has_sigterm_waiting(thread: int) -> bool:
-    """Whether a SIGTERM for this thread alone waits until it takes signals again."""
-    try:
-        status = _status_of(thread).read_text()
-    except OSError:  # the main thread is gone, and the process soon
-        return True
-    (waiting,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigPnd:"))
+def _has_sigterm_waiting(status: int) -> bool:
+    """Whether a SIGTERM for one thread alone waits until it takes signals again, by the thread's status in /proc."""
+    lines = os.pread(status, _STATUS_BYTES, 0).splitlines()
+    (waiting,) = (line.split()[1] for line in lines if line.startswith(b"SigPnd:"))
     return bool(int(waiting, 16) >> (signal.SIGTERM - 1) & 1)
-
-
-def _status_of(thread: int) -> Path:
-    return Path(f"/proc/self/task/{thread}/status")

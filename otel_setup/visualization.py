@@ -6,11 +6,10 @@ call of the monitor records.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
-from otel_setup import views
+from otel_setup import clock, views
 from otel_setup.catalogue import EventType
 from otel_setup.core import Core
 from otel_setup.events.record import SystemEvent
@@ -55,7 +54,7 @@ class StateVisualizationProvider:
         """Adds a time of the game's own to the performance view, in milliseconds."""
         core = self._core()
         with core.faults.guard("monitor"), core.lock:
-            core.ledger.add_sample(time.time_ns(), clean_id(endpoint), response_time_ms, error=bool(error))
+            core.ledger.add_sample(clock.time_ns(), clean_id(endpoint), response_time_ms, error=bool(error))
 
     def record_error(self, state: str, error_type: str) -> None:
         """An error in a phase."""

@@ -16,7 +16,7 @@ from examples.arena.server import build_app
 from examples.arena.summary import summary
 from examples.common.cli import make_parser, reconciled_with_metrics
 from examples.common.pace import MAX_SPEED
-from examples.common.serving import running, serve
+from examples.common.serving import observed, running, serve
 
 SERVICE = "arena"
 PREFIX = "arena_"
@@ -29,8 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     if args.command == "play":
         return asyncio.run(_play(args))
     app = build_app(_monitor(args), ArenaRecord(args.record), _settings(args))
-    telemetry = otel_setup.current_telemetry()
-    serve(telemetry.asgi(app) if telemetry else app, args.host, args.port)
+    serve(observed(app), args.host, args.port)
     return 0
 
 
@@ -43,7 +42,7 @@ async def _play(args: argparse.Namespace) -> int:
         return 0
     record = ArenaRecord(args.record)
     app = build_app(_monitor(args), record, _settings(args))
-    async with running(app) as address:
+    async with running(observed(app)) as address:
         await simulate(address, crowd)
         await app.state.arena.wait_quiet()
         speed = "max" if crowd.speed == MAX_SPEED else f"{crowd.speed:g}"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi import APIRouter, FastAPI, WebSocket
 from pydantic import BaseModel, Field
 
 from examples.arena.match import Match, Services, Settings
@@ -15,9 +15,9 @@ from examples.arena.protocol import RECEIVED, TRANSMITTED
 from examples.arena.record import ArenaRecord
 from examples.common.chance import seeded
 from examples.common.pace import Pace
-from examples.common.sockets import REFUSED, Broadcaster, Connection, Incoming, Refused
+from examples.common.sockets import Broadcaster, Connection, Incoming, Refused
 from examples.common.wire import WireRecord
-from otel_setup import prometheus_router, set_correlation_id
+from otel_setup import CorrelationMiddleware, prometheus_router
 
 if TYPE_CHECKING:
     from otel_setup import EnterpriseMonitor
@@ -98,6 +98,7 @@ def build_app(monitor: EnterpriseMonitor, record: ArenaRecord, settings: Setting
     app = FastAPI(title="Arena", lifespan=lifespan, telemetry={"operation_spans": False})
     app.state.arena = arena
     app.add_middleware(WireRecord, record=record, received=RECEIVED, transmitted=TRANSMITTED)
+    app.add_middleware(CorrelationMiddleware)
     app.include_router(prometheus_router)
     app.include_router(_http_routes(arena))
 
@@ -110,12 +111,8 @@ def build_app(monitor: EnterpriseMonitor, record: ArenaRecord, settings: Setting
     return app
 
 
-async def _correlate() -> None:
-    set_correlation_id()
-
-
 def _http_routes(arena: Arena) -> APIRouter:
-    routes = APIRouter(dependencies=[Depends(_correlate)])
+    routes = APIRouter()
 
     @routes.post("/matches")
     async def new_match(wanted: NewMatch) -> dict[str, str]:
@@ -133,19 +130,20 @@ async def _serve(arena: Arena, connection: Connection) -> None:
     message = await connection.receive()
     if message is None:
         return
-    try:
-        match, name = arena.match(connection.room_id), _name(message)
-        await match.join(connection, name)
-    except Refused as refused:
-        connection.send("error", {"message": str(refused)})
-        connection.close(REFUSED)
-        return
+    with connection.handling(message):
+        try:
+            match, name = arena.match(connection.room_id), _name(message)
+            await match.join(connection, name)
+        except Refused as refused:
+            connection.refuse(refused)
+            return
     try:
         async for message in connection.messages():
-            try:
-                await _message(match, connection, name, message)
-            except Refused as refused:
-                connection.send("error", {"message": str(refused)})
+            with connection.handling(message):
+                try:
+                    await _message(match, connection, name, message)
+                except Refused as refused:
+                    connection.send("error", {"message": str(refused)})
     finally:
         await match.detach(connection)
 

@@ -1,4 +1,8 @@
-"""The tasks behind one game: its loop and its timers, which end with it."""
+"""The tasks behind one game: its loop and its timers, which end with it.
+
+They are born while a player's message or a request is handled, and outlive it by far. So they are detached: what they
+do later is neither that player's doing nor part of that request's trace.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from examples.common.pace import wait
+from otel_setup import create_detached_task
 
 
 class Background:
@@ -23,7 +28,7 @@ class Background:
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run this now, beside everything else."""
-        task = asyncio.create_task(self._supervised(work))
+        task = create_detached_task(self._supervised(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

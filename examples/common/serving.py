@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 import uvicorn
 from fastapi import FastAPI
 
+from otel_setup import current_telemetry
 from otel_setup.correlation import ASGIApp
 
 MAX_MESSAGE = 64 * 1024
@@ -19,6 +20,16 @@ DRAIN_SECONDS = 5
 """Time that open sockets have to finish when the server stops."""
 
 
+def observed(app: FastAPI) -> ASGIApp:
+    """The application with its requests and sockets observed, where this process is configured.
+
+    It goes around everything: FastAPI, which would otherwise tell a socket by a span as long as the connection, leaves
+    to it what it has told already.
+    """
+    telemetry = current_telemetry()
+    return telemetry.asgi(app) if telemetry else app
+
+
 def serve(app: ASGIApp, host: str, port: int) -> None:
     """Run until SIGINT or SIGTERM."""
     with suppress(KeyboardInterrupt):
@@ -26,7 +37,7 @@ def serve(app: ASGIApp, host: str, port: int) -> None:
 
 
 @asynccontextmanager
-async def running(app: FastAPI, host: str = "127.0.0.1") -> AsyncIterator[str]:
+async def running(app: ASGIApp, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """The application on a free port of this machine, while the block runs; yields ``host:port``.
 
     Raises:

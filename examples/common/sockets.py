@@ -1,5 +1,8 @@
 """Sockets as a game sees them: JSON ``{event, data}`` in and out, each reported to the monitor.
 
+Each message received is handled in a block of its own, so that what it causes is one short trace under one correlation
+id, and the next message begins another.
+
 Sending only queues: a slow client costs its own queue, never the game's time. A queue that is full loses its client.
 """
 
@@ -17,10 +20,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from examples.common.record import Record
 from examples.common.wire import LOST, close_code
-from otel_setup import set_correlation_id
+from otel_setup import message_span
 
 if TYPE_CHECKING:
     from otel_setup import EnterpriseMonitor
+    from otel_setup.asgi import MessageBlock
 
 MAX_QUEUED_MESSAGES = 1000
 """Messages queued for one client before it counts as too slow and is let go."""
@@ -96,16 +100,19 @@ class Connection:
             yield message
 
     async def receive(self) -> Incoming | None:
-        """The next message, which begins a new correlation; None once the socket is closed."""
+        """The next message; None once the socket is closed."""
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             self._closed(close_code(message))
             return None
-        set_correlation_id()
         payload: bytes = message.get("bytes") or (message.get("text") or "").encode()
         incoming = _parse(payload)
         await self._monitor.record_socket_message(self.id, "receive", incoming.event, len(payload))
         return incoming
+
+    def handling(self, message: Incoming) -> MessageBlock:
+        """A block around all that a message leads to."""
+        return message_span(self._websocket, message.event)
 
     def send(self, event: str, data: dict[str, Any]) -> bool:
         """Queue a message for this client alone. False if the client can take no more."""
@@ -120,6 +127,11 @@ class Connection:
             return False
         self._outbox.put_nowait(message)
         return True
+
+    def refuse(self, refused: Refused) -> None:
+        """Say why, and close the socket."""
+        self.send("error", {"message": str(refused)})
+        self.close(REFUSED)
 
     def close(self, code: int) -> None:
         """Close the socket with this code once everything queued has been sent."""

@@ -10,7 +10,7 @@ import time
 import otel_setup
 from examples.common.cli import make_parser, reconciled_with_metrics
 from examples.common.pace import MAX_SPEED
-from examples.common.serving import running, serve
+from examples.common.serving import observed, running, serve
 from examples.liap_tui.players import Crowd, simulate
 from examples.liap_tui.record import LiapTuiRecord
 from examples.liap_tui.rules import SEATS, TARGET
@@ -32,8 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     if args.command == "play":
         return asyncio.run(_play(args))
     app = build_app(_monitor(args), LiapTuiRecord(args.record), _settings(args))
-    telemetry = otel_setup.current_telemetry()
-    serve(telemetry.asgi(app) if telemetry else app, args.host, args.port)
+    serve(observed(app), args.host, args.port)
     return 0
 
 
@@ -54,7 +53,7 @@ async def _play(args: argparse.Namespace) -> int:
         return 0
     record = LiapTuiRecord(args.record)
     app = build_app(_monitor(args), record, _settings(args))
-    async with running(app) as address:
+    async with running(observed(app)) as address:
         await simulate(address, crowd)
         await app.state.lobby.wait_quiet()
         speed = "max" if crowd.speed == MAX_SPEED else f"{crowd.speed:g}"

@@ -13,6 +13,7 @@ from examples.liap_tui.game import Game
 from examples.liap_tui.rules import SEATS, Phase
 from examples.liap_tui.seat import Seat
 from examples.liap_tui.services import Services
+from otel_setup import create_detached_task
 
 EMPTY_ROOM = 30.0
 """Seconds that a room outlives its last human."""
@@ -206,7 +207,7 @@ class Room:
         """Start the removal when the last human is gone, stop it when one is back."""
         empty = not any(seat.connection for seat in self.seats)
         if empty and self._removal is None:
-            self._removal = asyncio.create_task(self._remove_after(self._services.pace.grace(EMPTY_ROOM, least)))
+            self._removal = create_detached_task(self._remove_after(self._services.pace.grace(EMPTY_ROOM, least)))
         elif not empty and self._removal:
             self._removal.cancel()
             self._removal = None

@@ -6,15 +6,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Depends, FastAPI, WebSocket
+from fastapi import APIRouter, FastAPI, WebSocket
 
-from examples.common.sockets import NORMAL, REFUSED, Connection, Incoming, Refused
+from examples.common.sockets import NORMAL, Connection, Incoming, Refused
 from examples.common.wire import WireRecord
 from examples.liap_tui.lobby import LOBBY, Lobby
 from examples.liap_tui.record import LiapTuiRecord
 from examples.liap_tui.room import Room
 from examples.liap_tui.services import Services, Settings
-from otel_setup import prometheus_router, set_correlation_id
+from otel_setup import CorrelationMiddleware, prometheus_router
 
 if TYPE_CHECKING:
     from otel_setup import EnterpriseMonitor
@@ -83,6 +83,7 @@ def build_app(monitor: EnterpriseMonitor, record: LiapTuiRecord, settings: Setti
     app = FastAPI(title="Liap Tui", lifespan=lifespan, telemetry={"operation_spans": False})
     lobby = app.state.lobby = Lobby(services)
     app.add_middleware(WireRecord, record=record, received=RECEIVED, transmitted=TRANSMITTED)
+    app.add_middleware(CorrelationMiddleware)
     app.include_router(prometheus_router)
     app.include_router(_http_routes(lobby))
 
@@ -98,12 +99,8 @@ def build_app(monitor: EnterpriseMonitor, record: LiapTuiRecord, settings: Setti
     return app
 
 
-async def _correlate() -> None:
-    set_correlation_id()
-
-
 def _http_routes(lobby: Lobby) -> APIRouter:
-    routes = APIRouter(dependencies=[Depends(_correlate)])
+    routes = APIRouter()
 
     @routes.get("/healthz")
     async def healthz() -> Data:
@@ -121,10 +118,11 @@ async def _serve_lobby(lobby: Lobby, connection: Connection) -> None:
     lobby.connections.add(connection)
     try:
         async for message in connection.messages():
-            try:
-                await _lobby_message(lobby, connection, message)
-            except Refused as refused:
-                connection.send("error", {"message": str(refused)})
+            with connection.handling(message):
+                try:
+                    await _lobby_message(lobby, connection, message)
+                except Refused as refused:
+                    connection.send("error", {"message": str(refused)})
     finally:
         lobby.connections.discard(connection)
 
@@ -164,20 +162,20 @@ async def _serve_room(lobby: Lobby, connection: Connection) -> None:
     """A room's socket: the first message says who it is, the rest is that player's."""
     try:
         room = lobby.room(connection.room_id)
-        name = await _attach(room, connection)
     except Refused as refused:
-        connection.send("error", {"message": str(refused)})
-        connection.close(REFUSED)
+        connection.refuse(refused)
         return
+    name = await _attach(room, connection)
     if name is None:
         return
     try:
         await room.broadcast("room_update", room.view())
         async for message in connection.messages():
-            try:
-                await _room_message(room, connection, name, message)
-            except Refused as refused:
-                connection.send("error", {"message": str(refused)})
+            with connection.handling(message):
+                try:
+                    await _room_message(room, connection, name, message)
+                except Refused as refused:
+                    connection.send("error", {"message": str(refused)})
     finally:
         await room.detach(connection)
         if room.id in lobby.rooms and not room.game_is_on:
@@ -186,15 +184,24 @@ async def _serve_room(lobby: Lobby, connection: Connection) -> None:
 
 
 async def _attach(room: Room, connection: Connection) -> str | None:
-    """Who the socket belongs to; None where it closed before it said so."""
+    """Who the socket belongs to; None where it closed before it said so, or is refused."""
     message = await connection.receive()
     if message is None:
         return None
+    with connection.handling(message):
+        try:
+            name = _who(message)
+            room.attach(connection, name)
+        except Refused as refused:
+            connection.refuse(refused)
+            return None
+    return name
+
+
+def _who(message: Incoming) -> str:
     if message.event != "client_ready":
         raise Refused("client_ready comes first")
-    name = _name(message.data)
-    room.attach(connection, name)
-    return name
+    return _name(message.data)
 
 
 async def _room_message(room: Room, connection: Connection, name: str, message: Incoming) -> None:

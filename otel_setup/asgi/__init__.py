@@ -4,6 +4,7 @@ One middleware around the application; a block around each message a game handle
 both. Nothing here knows a web framework, and nothing in it raises into the application.
 """
 
+from otel_setup.asgi.bare import socket_connection
 from otel_setup.asgi.context import create_detached_task, detached_context, inject_context
 from otel_setup.asgi.messages import MessageBlock, message_span
 from otel_setup.asgi.middleware import ObservabilityMiddleware
@@ -16,5 +17,6 @@ __all__ = [
     "detached_context",
     "inject_context",
     "message_span",
+    "socket_connection",
     "socket_readings",
 ]

@@ -15,7 +15,8 @@ from opentelemetry import context as context_api
 from opentelemetry import propagate
 from opentelemetry.context import Context
 
-from otel_setup.correlation import clear_correlation, inject_correlation_header
+from otel_setup.catalogue import attributes as a
+from otel_setup.correlation import clear_correlation, get_correlation_id, inject_correlation_header
 
 T = TypeVar("T")
 Carrier = TypeVar("Carrier", bound=MutableMapping[str, str])
@@ -48,6 +49,12 @@ def _extract(carrier: Mapping[str, str]) -> Context:
     short = {key: value for key, value in carrier.items() if len(value) <= MAX_FIELD_LENGTH}
     # Without a context of our own the propagators would add to the current one, which belongs to somebody else.
     return propagate.extract(short, context=Context())
+
+
+def current_correlation() -> dict[str, str]:
+    """The attribute that tells a span of the current correlation; empty without one."""
+    correlation_id = get_correlation_id()
+    return {a.CORRELATION_ID.name: correlation_id} if correlation_id else {}
 
 
 def inject_context(carrier: Carrier) -> Carrier:

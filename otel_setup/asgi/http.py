@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,17 +12,18 @@ from opentelemetry import trace as trace_api
 from opentelemetry.metrics import Histogram
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind, StatusCode
 
+from otel_setup import clock
 from otel_setup.asgi import native
-from otel_setup.asgi.context import from_headers
+from otel_setup.asgi.context import current_correlation, from_headers
 from otel_setup.asgi.routes import Routes
 from otel_setup.asgi.semconv import OTHER_VALUE, Describer
 from otel_setup.catalogue import M
 from otel_setup.catalogue import attributes as a
 from otel_setup.catalogue.metrics import HTTP_SERVER_DURATION
 from otel_setup.core import Core
-from otel_setup.correlation import ASGIApp, Message, Receive, Scope, Send, get_correlation_id
+from otel_setup.correlation import ASGIApp, Message, Receive, Scope, Send
 from otel_setup.game_model import OTHER
-from otel_setup.tracing import Current
+from otel_setup.tracing import Current, hide_names
 
 METER = "otel_setup.asgi"
 """Name of the instrumentation scope of the requests' duration."""
@@ -92,7 +92,7 @@ class ObservedRequest:
         self._scope = scope
         self._send = send
         self._span: Span = INVALID_SPAN
-        self._started = time.perf_counter()
+        self._started = clock.monotonic()
         self._status: int | None = None
         self._trailers = False
         self._ended = False
@@ -123,15 +123,14 @@ class ObservedRequest:
         incoming = from_headers(self._scope.get("headers") or ())
         resources.callback(context_api.detach, context_api.attach(incoming))
         describer = self._requests.describer
-        attributes = describer.request(self._scope)
-        if correlation_id := get_correlation_id():
-            attributes[a.CORRELATION_ID.name] = correlation_id
+        attributes = describer.request(self._scope) | current_correlation()
         self._span = self._core.tracer.start_span(
             describer.span_name(attributes[a.HTTP_METHOD.name], None),
             context=incoming,
             kind=SpanKind.SERVER,
             attributes=attributes,
         )
+        hide_names(self._core, self._span, attributes)
         resources.callback(Current(self._span).leave)
 
     async def send(self, message: Message) -> None:
@@ -160,7 +159,7 @@ class ObservedRequest:
         error_type = self._requests.error_type(error, self._status)
         if not self._told.metrics:
             labels = self._requests.describer.measurement(self._scope, self._status, route, error_type)
-            self._requests.measure(time.perf_counter() - self._started, labels, self._span)
+            self._requests.measure(clock.monotonic() - self._started, labels, self._span)
         if self._told.spans:
             return
         known = {a.HTTP_ROUTE.name: route, a.HTTP_STATUS.name: self._status, a.ERROR_TYPE.name: error_type}

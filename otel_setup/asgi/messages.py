@@ -69,7 +69,9 @@ class MessageBlock:
         with self._core.faults.guard("tracing"):
             if isinstance(error, Exception):
                 self._span.set_attribute(a.ERROR_TYPE.name, type(error).__qualname__)
-                self._span.set_status(Status(StatusCode.ERROR, clean_text(error, _MESSAGE_LENGTH)))
+                if self._span.is_recording():
+                    text = self._core.pseudonyms.text(clean_text(error, _MESSAGE_LENGTH))
+                    self._span.set_status(Status(StatusCode.ERROR, text))
             self._resources.close()
 
 
@@ -79,7 +81,8 @@ def message_span(scope_or_connection: object, message_type: str, carrier: object
     The span starts a trace and is linked to the connection's handshake. Actions that are captured inside continue it.
 
     Parameters:
-        scope_or_connection: the ASGI scope of the socket, or an object that has it (Starlette's ``WebSocket``).
+        scope_or_connection: the ASGI scope of the socket, an object that has it (Starlette's ``WebSocket``), or what
+            :func:`~otel_setup.asgi.bare.socket_connection` yields.
         message_type: the message's type; one outside the game's set counts as ``other``.
         carrier: what the message brought along from another service, as
             :func:`~otel_setup.asgi.context.inject_context` writes it: then the span continues that trace, still linked

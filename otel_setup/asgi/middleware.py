@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Callable
 
+from opentelemetry.trace import get_current_span
+
 from otel_setup.asgi import native
+from otel_setup.asgi.context import current_correlation
 from otel_setup.asgi.http import ObservedRequest, Requests
 from otel_setup.asgi.semconv import Describer
 from otel_setup.asgi.totals import Payload, TypedMessages
@@ -21,6 +22,7 @@ from otel_setup.correlation import (
     Scope,
     Send,
 )
+from otel_setup.lifespan import in_thread
 from otel_setup.telemetry import current_core
 
 SHUTDOWN_SECONDS = 3.0
@@ -99,6 +101,7 @@ class ObservabilityMiddleware:
         with self._core().faults.guard("tracing"):
             outer = native.around(scope)
             if outer is not None:
+                get_current_span().set_attributes(current_correlation())  # it began before the correlation did
                 return outer
             if not self._looked_inside:
                 self._inside, self._looked_inside = native.found_in(self.app), True
@@ -122,18 +125,10 @@ class ObservabilityMiddleware:
         callback = self._on_shutdown
         if callback is None:
             return
-        loop, done = asyncio.get_running_loop(), asyncio.Event()
 
-        def run() -> None:
+        def guarded() -> None:
             with self._core().faults.guard("export"):
                 callback()
-            try:
-                loop.call_soon_threadsafe(done.set)
-            except RuntimeError:  # too late: the loop is closed
-                return
 
-        threading.Thread(target=run, daemon=True, name="otel_setup-shutdown").start()
-        try:
-            await asyncio.wait_for(done.wait(), self._shutdown_timeout)
-        except TimeoutError:
+        if not await in_thread(guarded, self._shutdown_timeout):
             self._core().faults.count("export", TimeoutError(f"shutdown took more than {self._shutdown_timeout} s"))

@@ -1,14 +1,16 @@
 """Whether an application instruments itself already, so that no request is told twice.
 
 Recent FastAPI does as soon as there is a global provider; Starlette has a middleware for it, and so has OpenTelemetry's
-contrib. Whoever comes first leaves a mark in the scope: what is inside then leaves the request alone. This product
-reads the marks of others and leaves theirs where it tells the request itself.
+contrib. Whoever comes first leaves a mark in the scope, or at least its server span in the context: what is inside then
+leaves the request alone. This product reads the marks of others and leaves theirs where it tells the request itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
+
+from opentelemetry.trace import Span, SpanKind, get_current_span
 
 from otel_setup.correlation import Scope
 
@@ -67,7 +69,17 @@ def around(scope: Scope) -> Native | None:
         if mark is None or told is None:  # excluded by the application, or told by a FastAPI we do not see
             return Native(spans=True, metrics=True)
         return told
-    return Native(spans=True) if STARLETTE_MARK in scope else None
+    if STARLETTE_MARK in scope:
+        return Native(spans=True)
+    return _told_by_span(get_current_span())
+
+
+def _told_by_span(span: Span) -> Native | None:
+    """Who leaves no mark is known by the server span that is current where the request arrives."""
+    if not span.is_recording() or getattr(span, "kind", None) is not SpanKind.SERVER:
+        return None
+    scope = getattr(span, "instrumentation_scope", None)
+    return Native(spans=True, metrics=str(getattr(scope, "name", "")).startswith(_CONTRIB_MODULE))
 
 
 def leave_marks(scope: Scope) -> None:

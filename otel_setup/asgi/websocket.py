@@ -7,30 +7,33 @@ hours. So the handshake has a short span, the end has another, linked to it, and
 
 from __future__ import annotations
 
-import secrets
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
-from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, SpanKind, StatusCode
+from opentelemetry.trace import INVALID_SPAN, Link, Span, SpanContext, SpanKind, StatusCode, get_current_span
 
+from otel_setup import clock
 from otel_setup.asgi import native
-from otel_setup.asgi.context import from_headers
+from otel_setup.asgi.context import current_correlation, from_headers
 from otel_setup.asgi.http import Requests
 from otel_setup.asgi.totals import SOCKETS, SocketCounts, TypedMessages, size_of
 from otel_setup.catalogue import attributes as a
 from otel_setup.catalogue.attributes import RECEIVE, TRANSMIT
 from otel_setup.catalogue.spans import SOCKET_CLOSE_SPAN, SOCKET_CONNECT_SPAN
 from otel_setup.core import Core
-from otel_setup.correlation import ASGIApp, Message, Receive, Scope, Send, get_correlation_id
+from otel_setup.correlation import ASGIApp, Message, Receive, Scope, Send
 from otel_setup.faults import Guard
+from otel_setup.tracing import hide_names
 
 CONNECTION_KEY = "otel_setup.connection"
 """Where in the scope a socket's :class:`Connection` is."""
 NORMAL, NO_STATUS, LOST = 1000, 1005, 1006
 SWITCHING_PROTOCOLS, FORBIDDEN = 101, 403
+_GOODBYES = frozenset({"WebSocketDisconnect", "ConnectionClosedOK", "ConnectionClosedError"})
+"""Starlette's and websockets' way to tell a handler that its client has gone; most let it pass. No failure of the
+server."""
 
 
 class Connection:
@@ -40,7 +43,7 @@ class Connection:
 
     def __init__(self, core: Callable[[], Core]) -> None:
         self.core = core
-        self.id = secrets.token_hex(16)
+        self.id = clock.token_hex(16)
         self.span: SpanContext = INVALID_SPAN.get_span_context()
 
     @property
@@ -51,6 +54,8 @@ class Connection:
 
 def connection_of(scope_or_connection: object) -> Connection | None:
     """The connection of an ASGI scope, or of whatever has one as its ``scope``; None outside the middleware."""
+    if isinstance(scope_or_connection, Connection):
+        return scope_or_connection
     scope = getattr(scope_or_connection, "scope", scope_or_connection)
     found = scope.get(CONNECTION_KEY) if isinstance(scope, Mapping) else None
     return found if isinstance(found, Connection) else None
@@ -93,7 +98,6 @@ class ObservedSocket:
         self._connection = Connection(core)
         self._span: Span = INVALID_SPAN
         self._counts = SocketCounts()
-        self._requested = time.perf_counter()
         self._accepted: float | None = None
         self._answered = False
         self._code: int | None = None
@@ -126,7 +130,7 @@ class ObservedSocket:
                 size = size_of(payload)
                 self._counts.received += 1
                 self._counts.received_bytes += size
-                self._reading_since = time.perf_counter()
+                self._reading_since = clock.monotonic()
                 if self._typed is not None:
                     self._typed.count(RECEIVE, payload, size)
             elif message["type"] == "websocket.disconnect":
@@ -167,18 +171,20 @@ class ObservedSocket:
             parent, kind = from_headers(self._scope.get("headers") or ()), SpanKind.SERVER
         else:  # theirs is the server span of this request
             parent, kind = context_api.get_current(), SpanKind.INTERNAL
+            get_current_span().set_attributes(current_correlation())  # it began before the correlation did
         native.leave_marks(self._scope)
         attributes = self._requests.describer.handshake(self._scope)
-        attributes |= {a.CONNECTION_ID.name: self._connection.id, **_correlation()}
+        attributes |= {a.CONNECTION_ID.name: self._connection.id, **current_correlation()}
         self._span = self._core().tracer.start_span(
             SOCKET_CONNECT_SPAN.name, context=parent, kind=kind, attributes=attributes
         )
+        hide_names(self._core(), self._span, attributes)
         self._connection.span = self._span.get_span_context()
 
     def _answer(self, message: Message) -> None:
         match message["type"]:
             case "websocket.accept" if self._accepted is None:
-                self._accepted = time.perf_counter()
+                self._accepted = clock.monotonic()
                 SOCKETS.opened(self._counts)
                 self._answer_is(SWITCHING_PROTOCOLS, None)
             case "websocket.close" if self._accepted is None:
@@ -215,25 +221,22 @@ class ObservedSocket:
         SOCKETS.closed(self._counts, code)
         if self._typed is not None:
             self._typed.flush()
-        attributes: dict[str, Any] = {
-            a.CONNECTION_ID.name: self._connection.id,
-            a.CONNECTION_CODE.name: code,
-            a.CONNECTION_SECONDS.name: time.perf_counter() - self._accepted,
-            a.SOCKET_RECEIVED.name: self._counts.received,
-            a.SOCKET_TRANSMITTED.name: self._counts.transmitted,
-            **_correlation(),
-        }
-        span = self._core().tracer.start_span(
-            SOCKET_CLOSE_SPAN.name, context=Context(), attributes=attributes, links=self._connection.links
+        span = start_close_span(
+            self._core(),
+            self._connection,
+            code,
+            clock.monotonic() - self._accepted,
+            {
+                a.SOCKET_RECEIVED.name: self._counts.received,
+                a.SOCKET_TRANSMITTED.name: self._counts.transmitted,
+            },
         )
-        if isinstance(error, Exception) and not _says_goodbye(error):
-            span.set_attribute(a.ERROR_TYPE.name, type(error).__qualname__)
-            span.set_status(StatusCode.ERROR)
+        tell_of_failure(span, error)
         span.end()
 
     def _handled(self) -> None:
         if self._reading_since is not None:
-            self._counts.handling += time.perf_counter() - self._reading_since
+            self._counts.handling += clock.monotonic() - self._reading_since
             self._reading_since = None
 
     def _guard(self, component: str) -> Guard:
@@ -247,11 +250,31 @@ def _payload(message: Message) -> str | bytes:
     return payload
 
 
-def _correlation() -> dict[str, str]:
-    correlation_id = get_correlation_id()
-    return {a.CORRELATION_ID.name: correlation_id} if correlation_id else {}
+def start_close_span(
+    core: Core, connection: Connection, code: int, seconds: float, more: Mapping[str, Any] | None = None
+) -> Span:
+    """A close span, in a trace of its own, linked to the handshake's.
+
+    Parameters:
+        seconds: how long the socket was open.
+        more: further attributes.
+    """
+    return core.tracer.start_span(
+        SOCKET_CLOSE_SPAN.name,
+        context=Context(),
+        attributes={
+            a.CONNECTION_ID.name: connection.id,
+            a.CONNECTION_CODE.name: code,
+            a.CONNECTION_SECONDS.name: seconds,
+            **(more or {}),
+            **current_correlation(),
+        },
+        links=connection.links,
+    )
 
 
-def _says_goodbye(error: Exception) -> bool:
-    """Starlette's way to tell a handler that its client has gone; most let it pass. No failure of the server."""
-    return type(error).__name__ == "WebSocketDisconnect"
+def tell_of_failure(span: Span, error: BaseException | None) -> None:
+    """Marks a close span with the exception that ended the handler, if it was a failure."""
+    if isinstance(error, Exception) and type(error).__name__ not in _GOODBYES:
+        span.set_attribute(a.ERROR_TYPE.name, type(error).__qualname__)
+        span.set_status(StatusCode.ERROR)

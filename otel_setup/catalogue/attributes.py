@@ -144,6 +144,12 @@ BOUND = Attribute(
     description="The setting that was reached.",
 )
 SIGNAL = Attribute(name="signal", values=SIGNALS, description="The OpenTelemetry signal.")
+EXPORTED_SIGNAL = Attribute(
+    name="signal", values=("traces", "logs"), description="The OpenTelemetry signal, of those that wait in a queue."
+)
+EXPORT_BOUND = Attribute(
+    name="bound", values=("queue_size", "shutdown_timeout"), description="The setting that was reached."
+)
 
 # --- payload of spans and events -----------------------------------------------------------------------------------
 STATE_FROM = Attribute(name="state.from", key="from_state", description="The phase left.", examples=("preparation",))
@@ -200,6 +206,12 @@ QUEUE_WAIT_MS = Attribute(
     key="queue_wait_ms",
     type=DOUBLE,
     description="Milliseconds between ``capture()`` and execution.",
+)
+QUEUE_WAITING = Attribute(
+    name="action.queue_waiting", key="queue_waiting", type=INT, description="Actions that still waited then."
+)
+DEBUG_SECONDS = Attribute(
+    name="debug.seconds", key="seconds", type=DOUBLE, description="For how long, at most, in seconds."
 )
 PHASE_NAME = Attribute(name="phase.name", key="phase", description="The phase.", examples=("turn",))
 PHASE_DURATION = Attribute(
@@ -331,7 +343,19 @@ HANDSHAKE = Attribute(
     name="outcome", values=("accepted", "refused"), description="Whether the handshake made a socket of the request."
 )
 SOCKET_MESSAGE_TYPE = Attribute(
-    name="websocket.message.type", description="The message's type; other outside the game's set.", examples=("play",)
+    name="websocket.message.type",
+    key="message_type",
+    description="The message's type; other outside the game's set.",
+    examples=("play",),
+)
+SOCKET_DIRECTION = Attribute(
+    name="network.io.direction",
+    key="direction",
+    values=(RECEIVE, TRANSMIT),
+    description="As the game server sees it.",
+)
+SOCKET_MESSAGE_SIZE = Attribute(
+    name="websocket.message.size", key="size_bytes", type=INT, description="The message's bytes."
 )
 SOCKET_RECEIVED = Attribute(
     name="websocket.messages.received", type=INT, description="Messages the game read from the socket."

@@ -10,13 +10,14 @@ from itertools import product
 
 from otel_setup.catalogue.events import EVENTS
 from otel_setup.catalogue.metrics import METRICS
-from otel_setup.catalogue.prometheus_names import prometheus_name, series_names
+from otel_setup.catalogue.prometheus_names import prometheus_label, prometheus_name, series_names
 from otel_setup.catalogue.spans import SPANS
 from otel_setup.catalogue.types import Attribute, Event, FromModel, Kind, LabelSet, Metric, Span
 from otel_setup.game_model import LIAP_TUI, OTHER, GameModel
 
 OWN_PREFIX = "otel_setup"
 _WORD = r"[a-z][a-z0-9]*(_[a-z0-9]+)*"
+_LABEL = re.compile(_WORD)
 _METRIC_NAME = re.compile(rf"{_WORD}(\.{_WORD})*")
 
 
@@ -33,7 +34,8 @@ class BuiltMetric:
     """A metric as one game exports it.
 
     ``declared`` is the declaration; ``name`` has the prefix; ``prometheus`` is the family in Prometheus; ``labels``
-    maps each label to its allowed values (without ``other``); ``zeros`` are the label sets exported as 0 at the start.
+    maps each label to its allowed values (without ``other``), to none where something else bounds them; ``zeros`` are
+    the label sets exported as 0 at the start.
     """
 
     declared: Metric
@@ -47,6 +49,11 @@ class BuiltMetric:
     def series(self) -> tuple[str, ...]:
         """Sample names in Prometheus."""
         return series_names(self.prometheus, self.declared.kind)
+
+    @property
+    def prometheus_labels(self) -> tuple[str, ...]:
+        """The labels as Prometheus names them."""
+        return tuple(map(prometheus_label, self.labels))
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,8 @@ def _built(metric: Metric, model: GameModel, prefix: str, *, business: bool) -> 
 
 
 def _exported_name(metric: Metric, prefix: str) -> str:
+    if metric.unprefixed:
+        return metric.name
     return f"{OWN_PREFIX if metric.own else prefix}.{metric.name}"
 
 
@@ -151,11 +160,11 @@ def _problems(prefix: str, metrics: Sequence[Metric], model: GameModel) -> Itera
         if list(metric.buckets) != sorted(set(metric.buckets)):
             yield f"{where}: buckets must rise"
         for attribute in metric.attributes:
-            if not re.fullmatch(_WORD, attribute.name):
+            if not (_METRIC_NAME if metric.unprefixed else _LABEL).fullmatch(attribute.name):
                 yield f"{where}: label {attribute.name!r} is not lower case words joined by single underscores"
             if attribute.identifies or attribute.personal:
                 yield f"{where}: {attribute.name!r} is an id; its series would grow with traffic"
-            elif attribute.values is None:
+            elif attribute.values is None and not attribute.bounded_by:
                 yield f"{where}: label {attribute.name!r} needs a closed set of values"
             elif OTHER in (values_of(attribute, model) or ()):
                 yield f"{where}: label {attribute.name!r} declares {OTHER!r}, which means outside the set"

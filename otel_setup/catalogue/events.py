@@ -52,6 +52,11 @@ class EventType(StrEnum):
     DECLARATION_SCORED = "declaration.scored"
     GAME_SNAPSHOT = "game.snapshot"
     PRODUCER_HEARTBEAT = "producer.heartbeat"
+    EVENT_LOOP_BLOCKED = "event_loop.blocked"
+    CONNECTION_MESSAGE = "connection.message"
+    ACTION_DEQUEUED = "action.dequeued"
+    PRODUCER_DEBUG_STARTED = "producer.debug.started"
+    PRODUCER_DEBUG_ENDED = "producer.debug.ended"
 
     @classmethod
     def _missing_(cls, value: object) -> EventType | None:
@@ -239,6 +244,34 @@ _DECLARED: tuple[Event, ...] = (
         description="The producer lives; its count of events shows a reader whether the tail is missing.",
         severity=Severity.DEBUG,
         attributes=(a.PRODUCER_EPOCH, a.LAST_SEQUENCE, a.LIVE_GAMES),
+    ),
+    Event(
+        name=EventType.EVENT_LOOP_BLOCKED,
+        description="A callback holds the event loop, and every game waits; the stack says which.",
+        severity=Severity.WARN,
+        attributes=(a.BLOCKED_SECONDS, a.STACK_TRACE),
+    ),
+    Event(
+        name=EventType.CONNECTION_MESSAGE,
+        description="A message came or went over a socket. Only where `python -m otel_setup debug` asks for it.",
+        severity=Severity.DEBUG,
+        attributes=(*_CONNECTION, a.SOCKET_DIRECTION, a.SOCKET_MESSAGE_TYPE, a.SOCKET_MESSAGE_SIZE),
+    ),
+    Event(
+        name=EventType.ACTION_DEQUEUED,
+        description="An action's wait was over. Only where `python -m otel_setup debug` asks for it.",
+        severity=Severity.DEBUG,
+        attributes=(*_PLAYER, a.ACTION_TYPE, a.QUEUE_WAIT_MS, a.QUEUE_WAITING),
+    ),
+    Event(
+        name=EventType.PRODUCER_DEBUG_STARTED,
+        description="Somebody looks closely from now on: more events, and every trace.",
+        attributes=(*_PLAYER, a.DEBUG_SECONDS),
+    ),
+    Event(
+        name=EventType.PRODUCER_DEBUG_ENDED,
+        description="Nobody looks that closely any more: the time was over, or it was stopped.",
+        attributes=_PLAYER,
     ),
 )
 

@@ -48,6 +48,11 @@ def prometheus_name(name: str, unit: str, kind: Kind) -> str:
     return "_".join([*words, *suffixes])
 
 
+def prometheus_label(attribute: str) -> str:
+    """The label that an attribute of a metric becomes in Prometheus."""
+    return _ILLEGAL.sub("_", attribute)
+
+
 def series_names(family: str, kind: Kind) -> tuple[str, ...]:
     """The sample names of a family: a histogram's three, otherwise the family itself."""
     if kind is Kind.HISTOGRAM:

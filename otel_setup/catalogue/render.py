@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from otel_setup.catalogue.build import BuiltMetric, Catalogue, values_of
+from otel_setup.catalogue.prometheus_names import prometheus_label
 from otel_setup.catalogue.types import Attribute, Event, FromModel, Kind, Span
 from otel_setup.game_model import OTHER, GameModel
 
@@ -48,13 +49,14 @@ SOCKETS = Group("Sockets", "What holds players and server together.", ("websocke
 PROCESS = Group(
     "Process",
     "The server process underneath: memory, CPU, threads, tasks.",
-    ("memory", "cpu", "gc", "threads", "asyncio", "event_loop", "file_descriptors", "process"),
+    ("memory", "cpu", "gc", "threads", "asyncio", "event_loop", "file_descriptors", "process", "cpython"),
 )
+HTTP = Group("HTTP", "Requests to the server, beside its sockets.", ("http",))
 ERRORS = Group("Errors", "What went wrong outside the groups above.", ("error",))
 BUSINESS = Group("Business", "What this game declares for itself.", ("business",))
-OWN = Group("Own health", "Whether monitoring itself works, and exactly what it lost.", ("producer",))
+OWN = Group("Own health", "Whether monitoring itself works, and exactly what it lost.", ("producer", "debug"))
 UNGROUPED = Group("More", "What belongs to none of the groups above.")
-GROUPS = (GAMES, STATES, ACTIONS, PLAYERS, ROOMS, SOCKETS, PROCESS, ERRORS, BUSINESS, OWN, UNGROUPED)
+GROUPS = (GAMES, STATES, ACTIONS, PLAYERS, ROOMS, SOCKETS, HTTP, PROCESS, ERRORS, BUSINESS, OWN, UNGROUPED)
 
 _Grouped = TypeVar("_Grouped", BuiltMetric, Event)
 
@@ -154,13 +156,20 @@ def _metric(metric: BuiltMetric, catalogue: Catalogue) -> dict[str, Any]:
         "description": prose(declared.description),
         "moves": prose(declared.moves),
         "labels": [
-            {"name": label.name, "description": prose(label.description), "values": list(metric.labels[label.name])}
+            {
+                "name": label.name,
+                "prometheus": prometheus_label(label.name),
+                "description": prose(label.description),
+                "values": list(metric.labels[label.name]),
+                "bounded_by": label.bounded_by or None,
+            }
             for label in declared.attributes
         ],
         "buckets": list(declared.buckets),
         "zeros": len(metric.zeros),
         "business": metric.business,
         "own": declared.own,
+        "unprefixed": declared.unprefixed,
         "seed_name": declared.seed_name,
         "recording_rule_alias": recording_rule_alias(metric, catalogue.prefix),
         "deprecated": {"since": deprecated.since, "replaced_by": deprecated.replaced_by} if deprecated else None,
@@ -170,6 +179,7 @@ def _metric(metric: BuiltMetric, catalogue: Catalogue) -> dict[str, Any]:
 def _span(span: Span) -> dict[str, Any]:
     return {
         "name": span.name,
+        "kind": span.kind.value,
         "description": prose(span.description),
         "attributes": [attribute.name for attribute in span.attributes],
     }

@@ -73,10 +73,11 @@ class Attribute:
         name: the OpenTelemetry attribute name; on a metric it is the label.
         description: one sentence.
         type: the value's type.
-        values: a closed set; None means open, which no metric may have.
+        values: a closed set; None means open, which no metric may have unless ``bounded_by`` says why it stays small.
         key: the short name under which ``SystemEvent.data`` holds it; empty means ``name``.
         identifies: True for ids, whose number grows with traffic: refused on metrics.
         personal: True where the value is a player's name: pseudonymised wherever it leaves the process.
+        bounded_by: on a label, what keeps an open set small, e.g. the routes an application declares.
         examples: for the reference.
     """
 
@@ -87,6 +88,7 @@ class Attribute:
     key: str = ""
     identifies: bool = False
     personal: bool = False
+    bounded_by: str = ""
     examples: tuple[str | int | float | bool, ...] = ()
 
     @property
@@ -108,7 +110,7 @@ class Metric:
     """One metric.
 
     Parameters:
-        name: OpenTelemetry name without the game's prefix; ``build()`` puts the prefix before it.
+        name: OpenTelemetry name without the game's prefix, which ``build()`` puts before it.
         kind: the instrument.
         unit: UCUM unit; ``""`` where the seed's name carries it already. Never ``1`` on a gauge: Prometheus's OTLP
             receiver appends ``_ratio`` to those, the Python exporter does not.
@@ -120,6 +122,8 @@ class Metric:
             product of its closed sets, so that the first event of a kind is visible to ``increase()``.
         seed_name: the name the product's first document gave it, where Prometheus cannot carry that exactly.
         own: True for the product's own health: prefixed ``otel_setup`` in every game.
+        unprefixed: True for what the semantic conventions name, and ours in their style: exported under ``name`` in
+            every game. Its labels are attributes' names, in which Prometheus turns dots into underscores.
         deprecated: set when a newer metric replaces it.
     """
 
@@ -133,7 +137,16 @@ class Metric:
     zeros: Callable[[GameModel], Iterable[LabelSet]] | None = field(default=None, compare=False)
     seed_name: str | None = None
     own: bool = False
+    unprefixed: bool = False
     deprecated: Deprecation | None = None
+
+
+class SpanKind(StrEnum):
+    """Kinds of spans (OpenTelemetry trace API, "SpanKind")."""
+
+    INTERNAL = "internal"
+    SERVER = "server"
+    CONSUMER = "consumer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +155,7 @@ class Span:
 
     Parameters:
         name: with ``{placeholders}`` that take values of closed sets only.
+        kind: where it stands in a trace.
         description: what the span covers.
         attributes: what it carries.
     """
@@ -149,6 +163,7 @@ class Span:
     name: str
     description: str
     attributes: tuple[Attribute, ...]
+    kind: SpanKind = SpanKind.INTERNAL
 
 
 class Severity(Enum):

@@ -108,7 +108,7 @@ class _Registry:
         return {
             "id": f"span.{_BRACES.sub('', span.name)}",
             "type": "span",
-            "span_kind": "internal",
+            "span_kind": span.kind.value,
             "stability": _STABILITY,
             "brief": prose(span.description),
             "note": f"The span's name is `{span.name}`.",

@@ -8,6 +8,7 @@ from otel_setup.catalogue.attributes import SIGNALS
 from otel_setup.config import OPTIONS, Option
 from otel_setup.config.destinations import FIELDS, own_variable
 from otel_setup.config.report import shown
+from otel_setup.game_model import GameModel
 
 _INTRODUCTION = """\
 A value is taken from the first of these that gives one: a keyword of `configure()`, the mapping passed to it, the
@@ -35,7 +36,8 @@ def body() -> Iterable[str]:
 
 
 def _row(option: Option) -> tuple[str, ...]:
-    default = shown(option.default, secret=False)
+    # A page of another game does not name the default one.
+    default = "-" if isinstance(option.default, GameModel) else shown(option.default, secret=False)
     variables = "<br>".join(f"`{name}`" for name, _ in option.environment)
     return f"`{option.name}`", "" if default == "-" else f"`{default}`", variables, option.help
 

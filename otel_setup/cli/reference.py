@@ -61,7 +61,8 @@ def _metrics(catalogue: Catalogue) -> list[str]:
     body = [
         f"{len(catalogue.metrics)} metrics: {contents}. Histograms have their [buckets](#buckets) at the end.",
         "- The first name is the one in Prometheus, by OTLP as by a scrape of `/metrics`; the second is "
-        "OpenTelemetry's. A histogram's samples end in `_bucket`, `_sum` and `_count`.\n"
+        "OpenTelemetry's. A histogram's samples end in `_bucket`, `_sum` and `_count`. Dots in a label's name are "
+        "underscores in Prometheus.\n"
         f"- A label takes the values given here and `{OTHER}`, which stands for everything else and is counted in "
         f"`{replaced}`. So the number of series does not depend on players, rooms or traffic.\n"
         "- A counter *from 0* exports that many series as 0 before anything has happened: `increase()` then sees the "
@@ -96,7 +97,7 @@ def _metric_row(metric: BuiltMetric) -> Sequence[str]:
 def _values(label: Attribute) -> str:
     if isinstance(label.values, FromModel):
         return f"[{_FROM_MODEL[label.values][0]}](attributes.md#{_anchor(_VALUES_OF_THE_GAME)})"
-    return ", ".join(map(_code, label.values or ()))
+    return prose(label.bounded_by) or ", ".join(map(_code, label.values or ()))
 
 
 # --- events -----------------------------------------------------------------------------------------------------------

@@ -383,6 +383,27 @@ _LOCAL = (
     ),
     Option(name="snapshot_interval", help="seconds between snapshots of a live game", default=30.0, check=p.above_zero),
     Option(name="heartbeat_interval", help="seconds between heartbeats", default=5.0, check=p.above_zero),
+    Option(
+        name="slow_callback",
+        help="seconds for which something may hold the event loop before it is told who does",
+        default=0.1,
+        environment=(("OTEL_SETUP_SLOW_CALLBACK", p.number_text),),
+        check=p.above_zero,
+    ),
+    Option(
+        name="memory_limit_mb",
+        help="resident memory, in MB, above which there is an error event HighMemoryUsage",
+        default=1000.0,
+        environment=(("OTEL_SETUP_MEMORY_LIMIT_MB", p.number_text),),
+        check=p.above_zero,
+    ),
+    Option(
+        name="memory_growth_limit",
+        help="growth of memory, in MB an hour, above which there is an error event HighMemoryGrowth",
+        default=50.0,
+        environment=(("OTEL_SETUP_MEMORY_GROWTH_LIMIT", p.number_text),),
+        check=p.above_zero,
+    ),
 )
 
 _LIFE = (

@@ -70,6 +70,9 @@ class Options(TypedDict, total=False):
     bounds: Bounds | None
     snapshot_interval: float | None
     heartbeat_interval: float | None
+    slow_callback: float | None
+    memory_limit_mb: float | None
+    memory_growth_limit: float | None
     shutdown_timeout: float | None
     handle_sigterm: bool | None
     control_socket: bool | None
@@ -156,6 +159,9 @@ class Settings:
     bounds: Bounds
     snapshot_interval: float
     heartbeat_interval: float
+    slow_callback: float
+    memory_limit_mb: float
+    memory_growth_limit: float
     shutdown_timeout: float
     handle_sigterm: bool
     control_socket: bool

@@ -26,7 +26,7 @@ from otel_setup.diagnosis.probe import (
     speaks_tls,
     tls_context,
 )
-from otel_setup.diagnosis.problems import REMEDIES, Problem, shown_url
+from otel_setup.diagnosis.problems import REMEDIES, Problem, one_line, shown_url
 from otel_setup.diagnosis.samples import SERVICES, check_resource
 from otel_setup.diagnosis.send import Sent, send
 from otel_setup.sdk.providers import resource_of
@@ -122,6 +122,16 @@ def _closed(findings: Findings, timeout: float) -> Findings:
 
 
 def _check(settings: Settings, deadline: Deadline, findings: Findings) -> None:
+    try:
+        _check_all(settings, deadline, findings)
+    except Exception as fault:  # noqa: BLE001 - what was found before is worth telling
+        where, names = findings.trying
+        seen = one_line(f"the check itself failed: {type(fault).__name__}: {fault}")
+        findings.steps += [Step(where, name, Result.FAILED, seen, Problem.UNKNOWN) for name in names or ("check",)]
+        findings.trying = (where, ())
+
+
+def _check_all(settings: Settings, deadline: Deadline, findings: Findings) -> None:
     ways: dict[object, dict[str, Destination]] = {}
     for signal in SIGNALS:
         if reason := _switched_off(settings, signal):
@@ -237,9 +247,12 @@ class _Way:
         sent: dict[str, Sent] = {}
 
         def one(signal: str, destination: Destination) -> None:
-            seconds = min(destination.timeout, self._deadline.share(_SEND_SHARE))
-            body = SERVICES[signal].request(resource).SerializeToString()
-            sent[signal] = send(signal, body, destination, seconds)
+            try:
+                seconds = min(destination.timeout, self._deadline.share(_SEND_SHARE))
+                body = SERVICES[signal].request(resource).SerializeToString()
+                sent[signal] = send(signal, body, destination, seconds)
+            except Exception as fault:  # noqa: BLE001 - whatever an exporter would fail at is a finding
+                sent[signal] = Sent(Problem.UNKNOWN, one_line(f"it could not be sent: {type(fault).__name__}: {fault}"))
 
         senders = [
             threading.Thread(target=one, args=item, daemon=True, name="otel_setup-check-send")

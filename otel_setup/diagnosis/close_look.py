@@ -60,7 +60,8 @@ class CloseLook:
             room = core.ledger.rooms.get(socket.room_id) if socket else None
             ids = {"room_id": socket.room_id or None if socket else None, "game_id": room.game_id if room else None}
         if self.rules.wants(**ids):
-            known = message_type in core.settings.model.messages
+            model = core.settings.model
+            known = message_type in (*model.messages_in, *model.messages_out)
             data = {
                 a.SOCKET_DIRECTION.data_key: direction,
                 a.SOCKET_MESSAGE_TYPE.data_key: message_type if known else OTHER,
@@ -80,11 +81,11 @@ class CloseLook:
 
     def began(self, rule: Rule, seconds: float) -> None:
         """Tells that somebody looks closely, for so many seconds: others would wonder at what they see."""
-        self._publish(EventType.DEBUG_STARTED, {a.DEBUG_SECONDS.data_key: seconds}, vars(rule.subject))
+        self._publish(EventType.PRODUCER_DEBUG_STARTED, {a.DEBUG_SECONDS.data_key: seconds}, vars(rule.subject))
 
     def ended(self, rule: Rule) -> None:
         """Tells that nobody looks that closely any more."""
-        self._publish(EventType.DEBUG_ENDED, {}, vars(rule.subject))
+        self._publish(EventType.PRODUCER_DEBUG_ENDED, {}, vars(rule.subject))
 
     def _publish(self, event_type: EventType, data: Mapping[str, Any], ids: Mapping[str, Any]) -> None:
         self._core.publish(SystemEvent(event_type=event_type, data=data, **ids))

@@ -21,6 +21,7 @@ _READ = 2000
 _COMPRESS: Mapping[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress}
 _MS = 1000
 _SHORTEST_SECRET = 4
+_TELLING_HEADERS = ("Retry-After", "Location", "WWW-Authenticate")
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,16 @@ def send(signal: str, body: bytes, destination: Destination, timeout: float) -> 
 
 def _without_secrets(text: str, headers: Mapping[str, str]) -> str:
     """A server may repeat what it was sent."""
-    words = {word for value in headers.values() for word in (value, *value.split()) if len(word) >= _SHORTEST_SECRET}
+    words = {word for value in headers.values() for word in (value, value.partition(" ")[2])}
     for word in sorted(words, key=len, reverse=True):
-        text = text.replace(word, "***")
+        if len(word) >= _SHORTEST_SECRET:
+            text = text.replace(word, "***")
     return text
 
 
 def _over_http(signal: str, body: bytes, destination: Destination, timeout: float) -> Sent:
     import requests
+    import urllib3
 
     from otel_setup.sdk.http_session import ExportSession
 
@@ -72,26 +75,36 @@ def _over_http(signal: str, body: bytes, destination: Destination, timeout: floa
     if compress := _COMPRESS.get(destination.compression):
         body, headers["Content-Encoding"] = compress(body), destination.compression
     with ExportSession(destination) as session:
+        started = time.time()
         try:
-            started = time.time()
-            response = session.post(
-                destination.endpoint, data=body, headers=headers, timeout=timeout, allow_redirects=False, stream=True
-            )
+            try:
+                response = session.post(
+                    destination.endpoint, body, headers=headers, timeout=timeout, allow_redirects=False, stream=True
+                )
+            except requests.HTTPError as refused:  # so that exporters see it too
+                if refused.response is None:
+                    raise
+                response = refused.response
             answered = time.time()
-            content = response.raw.read(_READ, decode_content=True) or b""
-        except requests.exceptions.Timeout:
+        except requests.Timeout:
             return Sent(Problem.NO_ANSWER, f"no answer within {timeout:.1f} s", answered=False)
-        except (requests.exceptions.RequestException, OSError, ValueError) as error:
-            problem = problem_of(str(error))
-            return Sent(problem, _innermost(error), answered=False)
-        skew = _skew(response.headers.get("Date"), started, answered)
-        seen = one_line(f"HTTP {response.status_code} {response.reason or ''}")
-        problem_or_none = problem_of_status(response.status_code)
-        if problem_or_none is not None:
-            return Sent(problem_or_none, _with_words(seen, response.headers, content), clock_skew=skew)
-        if not _is_otlp(response.headers.get("Content-Type", ""), content):
-            return Sent(Problem.NO_RECEIVER, _with_words(seen, response.headers, content), clock_skew=skew)
-    return _judged(signal, content if _CONTENT_TYPE in response.headers.get("Content-Type", "") else b"", seen, skew)
+        except (requests.RequestException, OSError, ValueError) as error:
+            return Sent(problem_of(str(error)), _innermost(error), answered=False)
+        try:
+            content, cut = response.raw.read(_READ, decode_content=True) or b"", False
+        except (urllib3.exceptions.HTTPError, OSError):
+            content, cut = b"", True
+    skew = _skew(response.headers.get("Date"), started, answered)
+    content_type = response.headers.get("Content-Type", "")
+    seen = one_line(f"HTTP {response.status_code} {response.reason or ''}")
+    problem = problem_of_status(response.status_code) or (Problem.CUT if cut else None)
+    if problem is None and not _is_otlp(content_type, content):
+        problem = Problem.NO_RECEIVER
+    if problem is not None:
+        told = [f"{name}: {response.headers[name]}" for name in _TELLING_HEADERS if name in response.headers]
+        said = _without_secrets("; ".join([seen, *told, content.decode(errors="replace")]), destination.headers)
+        return Sent(problem, one_line(said).rstrip("; "), clock_skew=skew)
+    return _judged(signal, content if _CONTENT_TYPE in content_type else b"", seen, skew)
 
 
 def _is_otlp(content_type: str, content: bytes) -> bool:
@@ -111,13 +124,6 @@ def _judged(signal: str, response: bytes, seen: str, skew: float | None) -> Sent
         seen += f", but {items} rejected: {said or 'without a word'}"
         return Sent(Problem.PARTLY_REJECTED, seen, clock_skew=skew)
     return Sent(None, f"accepted ({seen}), with a warning: {said}", clock_skew=skew)
-
-
-def _with_words(seen: str, headers: Mapping[str, str], content: bytes) -> str:
-    """The status with what else the answer says."""
-    told = [f"{name}: {headers[name]}" for name in ("Retry-After", "Location", "WWW-Authenticate") if name in headers]
-    text = one_line(content.decode(errors="replace"))
-    return one_line("; ".join(filter(None, (seen, *told, text if text.isprintable() else ""))))
 
 
 def _innermost(error: BaseException) -> str:

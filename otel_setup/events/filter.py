@@ -57,6 +57,22 @@ class EventFilter:
             and (self.correlation_ids is None or _has_id(self.correlation_ids, event.correlation_id))
         )
 
+    @property
+    def index(self) -> tuple[str, AbstractSet[str]] | None:
+        """The field of an event that tells most about whether it can match, and the values it then has.
+
+        None where no field does.
+        """
+        for field_of_event, wanted in (
+            ("correlation_id", self.correlation_ids),
+            ("player_id", self.player_ids),
+            ("game_id", self.game_ids),
+            ("room_id", self.room_ids),
+        ):
+            if wanted is not None:
+                return field_of_event, wanted
+        return None if self.event_types is None or self._prefixes else ("event_type", self.event_types)
+
     def _has_type(self, name: str) -> bool:
         return name in (self.event_types or ()) or name.startswith(self._prefixes)
 

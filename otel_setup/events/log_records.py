@@ -7,16 +7,24 @@ beyond that travels in one map attribute.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from itertools import islice
-from typing import Any
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Self
 
-from opentelemetry._logs import LogRecord
+from opentelemetry._logs import Logger, LogRecord, SeverityNumber
+from opentelemetry.context import Context
+from opentelemetry.trace import SpanContext
 
+from otel_setup import clock
 from otel_setup.catalogue import EVENTS, EventType, Severity
 from otel_setup.catalogue import attributes as a
 from otel_setup.events.record import SystemEvent
 from otel_setup.text import MAX_DATA_ITEMS, clean_data, clean_id
+
+if TYPE_CHECKING:
+    from otel_setup.privacy import Pseudonyms
 
 MAX_LISTED = 256
 """Entries kept of a declared list: seats, winners, scores."""
@@ -36,6 +44,18 @@ _NAME_OF = {
 _KEY_OF = {name: {full: key for key, full in keys.items()} for name, keys in _NAME_OF.items()}
 _SCORES = a.FINAL_SCORES.data_key
 _SEVERITIES = sorted(Severity, key=lambda severity: severity.value, reverse=True)
+_SEVERITY_OF = {severity: (SeverityNumber(severity.value), severity.name) for severity in Severity}
+# Data under these keys hold no names, where they are scalars: nothing in them is a secret that others must be told of.
+_NAMELESS = {
+    str(event.name): frozenset(
+        attribute.data_key
+        for attribute in event.attributes
+        if attribute.name not in _NOT_DATA and not attribute.personal
+    )
+    for event in EVENTS
+}
+_SCALARS = frozenset({str, int, float, bool, NoneType})
+_NONE: frozenset[str] = frozenset()
 
 
 def attributes_of(event: SystemEvent) -> dict[str, Any]:
@@ -59,6 +79,100 @@ def attributes_of(event: SystemEvent) -> dict[str, Any]:
     if extra:
         attributes[a.EXTRA.name] = extra
     return attributes
+
+
+def log_record_of(event: SystemEvent, pseudonyms: Pseudonyms) -> dict[str, Any]:
+    """An event as the arguments of ``Logger.emit``, fit to leave the process."""
+    severity_number, severity_text = _SEVERITY_OF[event.severity]
+    return {
+        "timestamp": event.timestamp_ns,
+        "severity_number": severity_number,
+        "severity_text": severity_text,
+        "event_name": clean_id(event.event_type.value),
+        "attributes": pseudonyms.pseudonymised(attributes_of(event)),
+    }
+
+
+class EventRecord(LogRecord):
+    """A log record that an event is. It is worked out when somebody looks at it, in the thread of the export.
+
+    Names are learnt at once all the same: other records, exported before, may mention them.
+
+    Parameters:
+        event: the event; not changed any more.
+        pseudonyms: replace players' names.
+        context: of the span it happened in.
+    """
+
+    # What events have none of. The base class's initialiser is left out: it would look for the current span again.
+    body = None
+    exception = None
+    context: Context | None = None
+
+    def __init__(self, event: SystemEvent, pseudonyms: Pseudonyms, context: SpanContext) -> None:
+        self.pseudonyms = pseudonyms
+        self.observed_timestamp = clock.time_ns()
+        self._event = event
+        self._span = context
+        self._attributes: dict[str, Any] | None = None
+        data = event.data
+        if data.keys() <= _NAMELESS.get(event.event_type, _NONE) and _SCALARS.issuperset(map(type, data.values())):
+            pseudonyms.of(event.player_id)
+        else:
+            self._attributes = pseudonyms.pseudonymised(attributes_of(event))
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The event's attributes, fit to leave the process."""
+        if self._attributes is None:
+            self._attributes = self.pseudonyms.pseudonymised(attributes_of(self._event))
+        return self._attributes
+
+    timestamp = property(lambda self: self._event.timestamp_ns)
+    event_name = property(lambda self: clean_id(self._event.event_type))
+    severity_number = property(lambda self: _SEVERITY_OF[self._event.severity][0])
+    severity_text = property(lambda self: _SEVERITY_OF[self._event.severity][1])
+    trace_id = property(lambda self: self._span.trace_id)
+    span_id = property(lambda self: self._span.span_id)
+    trace_flags = property(lambda self: self._span.trace_flags)
+
+    def __copy__(self) -> Self:
+        return self  # the SDK copies each record for each processor; nothing here can be changed
+
+    def with_attributes(self, attributes: Mapping[str, Any]) -> LogRecord:
+        """An ordinary record of the same, under other attributes."""
+        return _Plain(self, attributes)
+
+
+class _Plain(LogRecord):
+    """A record's fields, without the base class's search for the current span."""
+
+    def __init__(self, record: LogRecord, attributes: Mapping[str, Any]) -> None:
+        self.timestamp, self.observed_timestamp = record.timestamp, record.observed_timestamp
+        self.trace_id, self.span_id, self.trace_flags = record.trace_id, record.span_id, record.trace_flags
+        self.severity_number, self.severity_text = record.severity_number, record.severity_text
+        self.event_name, self.attributes = record.event_name, attributes
+        self.body = self.exception = self.context = None
+
+
+Take = Callable[[SystemEvent, "Pseudonyms", SpanContext], None]
+"""What :meth:`EventTaker.take` is."""
+
+
+class EventTaker(Logger):
+    """A logger that takes events as they are."""
+
+    @abstractmethod
+    def take(self, event: SystemEvent, pseudonyms: Pseudonyms, context: SpanContext) -> None:
+        """Takes an event, which nobody changes any more.
+
+        Parameters:
+            pseudonyms: replace players' names.
+            context: of the span it happened in.
+        """
+
+
+TAKE = EventTaker.take.__name__
 
 
 def event_of(record: LogRecord, event_id: str = "") -> SystemEvent:

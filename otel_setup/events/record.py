@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
+from otel_setup import clock
 from otel_setup.catalogue import EventType, Severity
 from otel_setup.text import clean_data, clean_id
 
@@ -33,7 +33,7 @@ class SystemEvent:
     """
 
     event_type: EventType
-    timestamp_ns: int = field(default_factory=time.time_ns)
+    timestamp_ns: int = field(default_factory=lambda: clock.time_ns())  # noqa: PLW0108 - the clock of then
     game_id: str | None = None
     room_id: str | None = None
     player_id: str | None = None
@@ -75,6 +75,46 @@ class SystemEvent:
     def to_json(self) -> str:
         """``to_dict()`` on one line."""
         return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
+
+
+class _Unfinished:
+    """An event that is being made. To assign to it takes a tenth of what the initialiser of a frozen class does."""
+
+    __slots__ = SystemEvent.__slots__
+
+
+def make_event(
+    event_type: EventType,
+    timestamp_ns: int,
+    game_id: str | None,
+    room_id: str | None,
+    player_id: str | None,
+    connection_id: str | None,
+    correlation_id: str | None,
+    trace_id: str,
+    span_id: str,
+    severity: Severity,
+    data: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+) -> SystemEvent:
+    """A :class:`SystemEvent` of these fields; the same as to call it, for who makes many."""
+    made: Any = _Unfinished()
+    made.event_type = event_type
+    made.timestamp_ns = timestamp_ns
+    made.game_id = game_id
+    made.room_id = room_id
+    made.player_id = player_id
+    made.connection_id = connection_id
+    made.correlation_id = correlation_id
+    made.trace_id = trace_id
+    made.span_id = span_id
+    made.severity = severity
+    made.data = data
+    made.metadata = metadata
+    made.event_id = ""
+    made.sequence = 0
+    made.__class__ = SystemEvent  # allowed between classes of the same slots
+    return cast(SystemEvent, made)
 
 
 def _id_or_none(value: str | None) -> str | None:

@@ -10,15 +10,15 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import logging
-import secrets
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from otel_setup import clock as the_clock
 from otel_setup.events.filter import EventFilter
 from otel_setup.events.record import SystemEvent
+from otel_setup.events.routes import Routes
 from otel_setup.events.subscriber import EventSubscriber, StreamClosed, Waiter, wake
 from otel_setup.game_model import OTHER
 from otel_setup.text import clean_id
@@ -53,7 +53,7 @@ class EventStream:
         max_subscribers: readers at a time.
         queue_size: events that may wait for one reader.
         lock: the lock to work under, for an owner who does more in the same step; its own where none is given.
-        clock: seconds on a monotonic clock, by which idle readers are told.
+        clock: seconds on a monotonic clock, by which idle readers are told; the product's where not given.
 
     Attributes:
         publisher: set by an owner through whom events have to go. ``publish_event()`` hands it the event, and it is
@@ -70,7 +70,7 @@ class EventStream:
         max_subscribers: int = DEFAULT_MAX_SUBSCRIBERS,
         queue_size: int = DEFAULT_QUEUE_SIZE,
         lock: threading.RLock | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         if history_size < 0 or max_subscribers < 0 or queue_size < 1:
             raise ValueError(
@@ -81,18 +81,19 @@ class EventStream:
         self._history: deque[SystemEvent] = deque(maxlen=history_size)
         self._max_subscribers = max_subscribers
         self._queue_size = queue_size
-        self._clock = clock
+        self._clock = clock or the_clock.monotonic
         self._subscribers: dict[str, EventSubscriber] = {}
         self._start(lock)
 
     def _start(self, lock: threading.RLock | None) -> None:
         self._lock = lock or threading.RLock()
         self._history.clear()
-        # A tuple, replaced on every change, so that an event published from inside publishing finds it whole.
+        # Both are replaced on every change, so that an event published from inside publishing finds them whole.
         self._readers: tuple[EventSubscriber, ...] = ()
+        self._routes = Routes()
         self._subscribers.clear()
         self._ids = itertools.count(1)
-        self._instance = secrets.token_hex(4)
+        self._instance = the_clock.token_hex(4)
         self._total = 0
         self._by_type: dict[str, int] = {}
         self._dropped_history = 0
@@ -123,8 +124,10 @@ class EventStream:
         waiters: list[Waiter] = []
         with self._lock:
             # What can fail on a malformed event comes first, so that it changes nothing.
-            readers = [reader for reader in self._readers if reader.filter is None or reader.filter.matches(event)]
-            name = self._counted_name(event.event_type)
+            readers = self._routes.of(event)
+            name = event.event_type
+            if name not in self._by_type:
+                name = self._counted_name(name)
             self._total += 1
             event = self._numbered(event, self._total)
             self._by_type[name] = self._by_type.get(name, 0) + 1
@@ -133,7 +136,8 @@ class EventStream:
             for reader in readers:
                 self._dropped_subscribers += reader._offer(event)
                 waiters += reader._take_waiters()
-        wake(waiters)
+        if waiters:
+            wake(waiters)
         return event
 
     def _numbered(self, event: SystemEvent, sequence: int) -> SystemEvent:
@@ -146,8 +150,6 @@ class EventStream:
         return event
 
     def _counted_name(self, event_type: str) -> str:
-        if event_type in self._by_type:
-            return event_type
         name = clean_id(event_type)
         return name if name in self._by_type or len(self._by_type) < MAX_EVENT_TYPES else OTHER
 
@@ -185,7 +187,7 @@ class EventStream:
                 )
             subscriber = EventSubscriber(self, chosen, event_filter, self._queue_size)
             self._subscribers[chosen] = subscriber
-            self._readers = (*self._readers, subscriber)
+            self._changed()
         return subscriber
 
     async def unsubscribe(self, subscriber_id: str) -> bool:
@@ -285,7 +287,11 @@ class EventStream:
     def _forget(self, subscriber: EventSubscriber) -> None:
         if self._subscribers.get(subscriber.id) is subscriber:
             del self._subscribers[subscriber.id]
-            self._readers = tuple(self._subscribers.values())
+            self._changed()
+
+    def _changed(self) -> None:
+        self._readers = tuple(self._subscribers.values())
+        self._routes = Routes(self._readers)
 
 
 def _check_filter(event_filter: object) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from otel_setup import clock
 from otel_setup.catalogue import EventType
 from otel_setup.catalogue.attributes import BOT, HUMAN, UNKNOWN
 from otel_setup.events.record import SystemEvent
@@ -16,6 +17,7 @@ from otel_setup.ledger.payload import only_type
 from otel_setup.ledger.state import Facts
 from otel_setup.ledger.store import Store
 
+_NS = 1_000_000_000
 _HANDLERS: Mapping[str, Callable[[Store, SystemEvent, Facts], None]] = {
     EventType.GAME_STARTED: games.game_started,
     EventType.GAME_ENDED: games.game_ended,
@@ -42,6 +44,9 @@ _HANDLERS: Mapping[str, Callable[[Store, SystemEvent, Facts], None]] = {
 }
 
 
+_NOTHING_KNOWN = Facts()
+
+
 class Ledger(Store):
     """What is true now, and what has come of it. See :class:`~otel_setup.ledger.store.Store` for its parameters."""
 
@@ -51,18 +56,26 @@ class Ledger(Store):
         Returns:
             What the ledger knows about it, for the metrics.
         """
-        facts = Facts()
+        handler = _HANDLERS.get(event.event_type)
         with self.lock:
-            handler = _HANDLERS.get(event.event_type)
-            if handler is not None:
-                handler(self, event, facts)
+            if handler is None:
+                self.touch(event)
+                return _NOTHING_KNOWN
+            facts = Facts()
+            handler(self, event, facts)
             self.touch(event)
         return facts
 
-    def sweep(self) -> None:
-        """Gives up what has been idle for too long; background work calls it."""
+    def sweep(self, now_ns: int | None = None) -> None:
+        """Gives up what has been idle for too long, forgets what is older than the retention; background work calls it.
+
+        Parameters:
+            now_ns: nanoseconds since 1970; the product's clock where not given.
+        """
+        now_s = (clock.time_ns() if now_ns is None else now_ns) / _NS
         with self.lock:
             self.give_up_idle_games()
+            self.forget_the_past(now_s)
 
     # --- questions a producer asks before it publishes ------------------------------------------------------------
 

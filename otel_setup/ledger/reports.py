@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from otel_setup import clock
 from otel_setup.catalogue.attributes import BOT, HUMAN, ROOM_HEALTH
 from otel_setup.game_model import OTHER
 from otel_setup.ledger.fold import Ledger
@@ -81,7 +82,7 @@ def rooms_by_state(ledger: Ledger) -> dict[str, int]:
 
 def rooms_by_health(ledger: Ledger, now_ns: int | None = None) -> dict[str, int]:
     """Rooms of every health, 0 included."""
-    now_ns = time.time_ns() if now_ns is None else now_ns
+    now_ns = clock.time_ns() if now_ns is None else now_ns
     counts = dict.fromkeys(ROOM_HEALTH, 0)
     for portion in _portions(_rooms(ledger)):
         for health, rooms in Counter([room_health(room, now_ns) for room in portion]).items():
@@ -238,4 +239,4 @@ def _portions(rooms: list[Room]) -> Iterator[list[Room]]:
 
 
 def _seconds(now_ns: int | None) -> float:
-    return (time.time_ns() if now_ns is None else now_ns) / _NS
+    return (clock.time_ns() if now_ns is None else now_ns) / _NS

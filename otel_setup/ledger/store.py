@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
+from otel_setup import clock as the_clock
 from otel_setup.catalogue.attributes import BOT, HUMAN
 from otel_setup.events.record import SystemEvent
 from otel_setup.game_model import GameModel
@@ -43,7 +43,7 @@ class Store:
         model: the game.
         bounds: how much is remembered.
         lock: guards every read and write; a re-entrant lock, shared with the stream.
-        clock: monotonic seconds.
+        clock: monotonic seconds; the product's where not given.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class Store:
         model: GameModel,
         bounds: Bounds | None = None,
         lock: threading.RLock | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.model = model
         self.bounds = bounds or Bounds()
         self.lock = lock or threading.RLock()
-        self.clock = clock
+        self.clock = clock or the_clock.monotonic
         # Names come in canonical form nearly always, and looking for more than that takes a while.
         self._phases, self._actions = frozenset(model.phases), frozenset(model.action_types)
         retention = self.bounds.retention_hours * HOUR
@@ -238,6 +238,16 @@ class Store:
         took_ms = number(took_ms) or 0.0
         self.performance.append(PerformanceSample(timestamp_ns, endpoint, took_ms, error))
         self.requests.add_all(timestamp_ns / _NS, (1, error, took_ms))
+
+    def forget_the_past(self, now_s: float) -> None:
+        """Lets go of everything by time that is older than the retention, in seconds since 1970; totals stay."""
+        for buckets in (self.requests, self.completions, self.completed_durations, self.hourly, *self.errors.values()):
+            buckets.forget(now_s)
+        for kind in [kind for kind, buckets in self.errors.items() if not buckets]:
+            del self.errors[kind]
+        oldest_ns = (now_s - self.bounds.retention_hours * HOUR) * _NS
+        while self.performance and self.performance[0].timestamp_ns <= oldest_ns:
+            self.performance.popleft()
 
     def add_hourly(self, event: SystemEvent, field: str, amount: float = 1) -> None:
         """Adds to the hourly report."""

@@ -24,6 +24,9 @@ class TimeBuckets:
         self._limit = span // width + 1
         self._buckets: dict[int, list[float]] = {}
 
+    def __len__(self) -> int:
+        return len(self._buckets)
+
     def add(self, time_s: float, field: str, amount: float = 1) -> None:
         """Adds to the sum ``field`` of the bucket that ``time_s`` (seconds since 1970) falls into."""
         self._bucket(time_s)[self._fields.index(field)] += amount
@@ -49,6 +52,12 @@ class TimeBuckets:
         for index in sorted(self._buckets):
             if index > oldest:
                 yield index * self._width, dict(zip(self._fields, self._buckets[index], strict=True))
+
+    def forget(self, now_s: float) -> None:
+        """Lets go of what has left the window. It is not told any more anyway; this gives its memory back."""
+        oldest = self._oldest(now_s, None)
+        for index in [index for index in self._buckets if index <= oldest]:
+            del self._buckets[index]
 
     def _bucket(self, time_s: float) -> list[float]:
         index = int(time_s // self._width)

@@ -33,6 +33,8 @@ _ASCII_TOKEN = re.compile(r"\w+", re.ASCII)
 """Finds the same in ASCII text, several times as fast."""
 _JOINED = re.compile(_WORD * 2)
 _HIDDEN = "\N{REPLACEMENT CHARACTER}"
+_BEGINNING = 64
+"""Characters by which a name is found that is too long to be kept whole: also where another text was cut inside it."""
 _ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))", re.IGNORECASE | re.DOTALL)
 _DIGEST = re.compile(r"~[0-9a-f]{12}\Z")
 _MAX_CODE_POINT = 0x10FFFF
@@ -77,7 +79,8 @@ class KnownNames:
         for form, goes_on in _forms(name):
             first = _TOKEN.search(form)
             if first is not None:
-                self._add_core(first[0], form[: first.start()], form[first.start() :], pseudonym, goes_on=goes_on)
+                lead, core = form[: first.start()], form[first.start() :]
+                self._add_core(first[0][:_BEGINNING], lead, core, pseudonym, goes_on=goes_on)
             elif len(self._symbols) < MAX_SYMBOL_NAMES:
                 self._symbols[form] = pseudonym
             else:
@@ -92,7 +95,7 @@ class KnownNames:
             self._symbols.pop(form, None)
             first = _TOKEN.search(form)
             if first is not None:
-                self._remove_core(first[0], form[: first.start()], form[first.start() :], goes_on=goes_on)
+                self._remove_core(first[0][:_BEGINNING], form[: first.start()], form[first.start() :], goes_on=goes_on)
 
     def whole(self, text: str) -> str | None:
         """The pseudonym, where a text is a known name and nothing else."""
@@ -116,11 +119,14 @@ class KnownNames:
         if self._hidden:  # names are known as cleaned, with a sign for what is invisible; so is the text then
             seen = clean_text(text, len(text)).replace("\n", _HIDDEN).replace("\t", _HIDDEN)
         words = _ASCII_TOKEN if seen.isascii() else _TOKEN
-        if not self._lengths.keys().isdisjoint(words.findall(seen)):
+        found = words.findall(seen)
+        if len(seen) > _BEGINNING:
+            found = [word[:_BEGINNING] for word in found]
+        if not self._lengths.keys().isdisjoint(found):
             pieces, done = [], 0
             for word in words.finditer(seen):
-                start = word.start()
-                if word[0] in self._lengths and start >= done and (hit := self._at(seen, word[0], start, done)):
+                start, first = word.start(), word[0][:_BEGINNING]
+                if first in self._lengths and start >= done and (hit := self._at(seen, first, start, done)):
                     begin, end, pseudonym = hit
                     pieces += [text[done:begin], pseudonym]
                     done = end
@@ -191,7 +197,7 @@ def _forms(name: str) -> list[tuple[str, bool]]:
     Of a long name only the beginning is kept (see ``clean_id``): where it ends in a text, nobody can tell.
     """
     if len(name) == MAX_ID_LENGTH and _DIGEST.search(name):
-        return [(name, False), (_DIGEST.sub("", name), True)]
+        return [(name, False), (name[:_BEGINNING], True)]
     return [(name, False)]
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from otel_setup.catalogue import build
 from otel_setup.privacy.names import KnownNames
-from otel_setup.privacy.vocabulary import FREE_FORM, PERSONAL, PERSONAL_KEYS, UNTOUCHED, vocabulary
-from otel_setup.text import clean_id, clean_text
+from otel_setup.privacy.vocabulary import CLOSED, FREE_FORM, PERSONAL, PERSONAL_KEYS, UNTOUCHED, vocabulary
+from otel_setup.text import MAX_ID_LENGTH, clean_id, clean_text
 
 MAX_CACHED = 10_000
 """Names remembered with their pseudonyms, and looked for in texts; the least recently seen goes first."""
@@ -31,6 +31,7 @@ MAX_SEARCHED = 65_536
 LEFT_OUT = "[left out]"
 """Stands for what lies deeper than MAX_DEPTH."""
 
+_NO_TEXT = (int, float, bool)
 _PLAYER, _ENTRY = "player", frozenset({"player", "is_bot", "score"})
 _PREFIX = "p_"
 _ID_DIGITS, _PROOF_DIGITS = 12, 4
@@ -69,7 +70,10 @@ class Pseudonyms:
         self._cache: OrderedDict[str, str] = OrderedDict()
         self._issued: set[str] = set()
         self._lock = threading.RLock()  # re-entrant: a signal handler may come here in the middle
-        self._names = KnownNames((vocabulary(build()) if reserved is None else reserved) if self.active else ())
+        self._reserved = (vocabulary(build()) if reserved is None else reserved) if self.active else ()
+        self._names = KnownNames(self._reserved)
+        # Keys in which there is no name, now and later. There are as many as the vocabulary has, whatever players do.
+        self._fixed: set[str] = set()
 
     @classmethod
     def off(cls) -> Pseudonyms:
@@ -152,6 +156,8 @@ class Pseudonyms:
         """
         if not self.active or value is None or isinstance(value, bool):
             return value
+        if type(value) is str and value != LEFT_OUT:
+            return self.of(value)
         if isinstance(value, int | float):
             return self.of(value)  # a player's number
         if isinstance(value, list | tuple):
@@ -197,8 +203,8 @@ class Pseudonyms:
 
         A text that is a known name is replaced however short it is.
         """
-        if not self._cache:
-            return text
+        if not self._cache or (text in self._reserved and text.isidentifier()):
+            return text  # a single word that no name is searched for
         if len(text) > MAX_SEARCHED:
             self.cut += 1
             text = text[: MAX_SEARCHED - 1] + "…"
@@ -242,7 +248,10 @@ class Pseudonyms:
             made[key] = value
             if key in personal and key != FREE_FORM:
                 made[key] = self.of_value(value)
-            elif key not in UNTOUCHED:
+            elif key in CLOSED:
+                if type(value) is not str or value not in CLOSED[key]:
+                    searched.append(key)
+            elif key not in UNTOUCHED and (type(value) not in _NO_TEXT or key not in self._fixed):
                 searched.append(key)
         renamed: dict[str, str] = {}
         for key in searched:
@@ -261,15 +270,22 @@ class Pseudonyms:
         """A key; one that is a known name, or ends in one after a dot, with the pseudonym instead."""
         if not isinstance(key, str):
             return key if key is None or isinstance(key, bool | int | float) else self.text(clean_id(key))
+        if key in self._fixed:
+            return key
         start, end = "", key
+        reserved = key.isascii()
         for _ in range(MAX_DEPTH):
             if found := self._names.whole(clean_id(end)):
                 return start + found
+            reserved = reserved and end in self._reserved
             first, dot, end = end.partition(".")
             if not dot:
+                if reserved:  # so no name is equal to any of its endings
+                    self._fixed.add(key)
                 break
             start += first + dot
-        return key
+        # A long one was cut, perhaps inside a name: then it is like any text.
+        return self.text(key) if len(key) >= MAX_ID_LENGTH else key
 
 
 def _renamed(made: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -208,6 +208,10 @@ class Redaction:
         """Whether a key says that its value is a secret: ``user.ip`` does, ``recipient_count`` does not."""
         return self._find(key) is not None
 
+    def is_ordinary(self, key: str) -> bool:
+        """Whether what stands under a key is looked at like any text: it is neither a secret by its key nor exempt."""
+        return key not in self._exempt and not self.is_secret(key) and self.text(key) == key
+
     def _find(self, key: str) -> str | None:
         """What follows the words of a key that tell of a secret; None where there are none."""
         known = self._after.get(key, _UNKNOWN)

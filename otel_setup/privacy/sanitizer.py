@@ -14,10 +14,12 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.semconv.attributes.http_attributes import HTTP_ROUTE
 from opentelemetry.trace import Link, Status
 
+from otel_setup.events.log_records import EventRecord
 from otel_setup.privacy.pseudonyms import Pseudonyms
-from otel_setup.privacy.redaction import Redaction
-from otel_setup.privacy.vocabulary import PERSONAL
+from otel_setup.privacy.redaction import MAX_DEPTH, Redaction
+from otel_setup.privacy.vocabulary import DECLARED, PERSONAL
 
+_NO_TEXT = (int, float, bool)
 MAX_RESOURCES = 64
 """Resources whose copies are remembered; a process has one or two."""
 
@@ -83,6 +85,7 @@ class Sanitizer:
         self._personal = personal
         self._span_names = span_names
         self._resources: dict[int, tuple[Resource, Resource]] = {}
+        self._ordinary = frozenset(key for key in DECLARED if redaction.is_ordinary(key))
 
     def text(self, text: str) -> str:
         """Free text without names and secrets."""
@@ -92,7 +95,22 @@ class Sanitizer:
         """Attributes without names and secrets."""
         if not attributes:
             return {}
-        return self.redaction.attributes(self.pseudonyms.pseudonymised(attributes, self._personal))
+        # Its own copy is ten times as fast as to read it as a mapping, which takes a lock for each value.
+        plain = attributes.copy() if isinstance(attributes, BoundedAttributes) else attributes
+        return self._redacted(self.pseudonyms.pseudonymised(plain, self._personal))
+
+    def _redacted(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        """Attributes without secrets: at half the cost where all their keys are known to be ordinary."""
+        if not self._ordinary.issuperset(attributes):
+            return self.redaction.attributes(attributes)
+        made: dict[str, Any] = {}
+        text, value_of = self.redaction.text, self.redaction.value
+        for key, value in attributes.items():
+            if type(value) is str:
+                made[key] = text(value)
+            else:
+                made[key] = value if type(value) in _NO_TEXT else value_of(value, MAX_DEPTH - 1)
+        return made
 
     def span(self, span: ReadableSpan) -> ReadableSpan:
         """A copy of a span; everything that may hold text from outside is sanitised."""
@@ -109,10 +127,17 @@ class Sanitizer:
 
     def log_record(self, record: ReadableLogRecord) -> ReadableLogRecord:
         """A copy of a log record, whose attributes and body are sanitised. Its event name comes from code and stays."""
-        made = copy.copy(record.log_record)
-        made.attributes = self.attributes(made.attributes)
-        made.body = self.redaction.value(self.pseudonyms.free_form(made.body))
-        made.exception = None
+        made = record.log_record
+        if isinstance(made, EventRecord):
+            attributes = made.attributes
+            if made.pseudonyms is not self.pseudonyms:  # else they were made with these, just now
+                attributes = self.pseudonyms.pseudonymised(attributes, self._personal)
+            made = made.with_attributes(self._redacted(attributes))
+        else:
+            made = copy.copy(made)
+            made.attributes = self.attributes(made.attributes)
+            made.body = self.redaction.value(self.pseudonyms.free_form(made.body))
+            made.exception = None
         return _LogRecord(
             log_record=made,
             resource=self.resource(record.resource),

@@ -30,6 +30,7 @@ from otel_setup.catalogue import EVENTS, SPANS, Catalogue, Event, Span
 from otel_setup.catalogue import attributes as a
 from otel_setup.catalogue.build import values_of
 from otel_setup.catalogue.spans import ACTION_SPAN, PHASE_SPAN, TRANSITION_SPAN
+from otel_setup.catalogue.types import FromModel
 from otel_setup.game_model import OTHER
 
 FREE_FORM = a.EXTRA.name
@@ -39,6 +40,8 @@ _CARRIERS: tuple[Span | Event, ...] = (*SPANS, *EVENTS)
 _DECLARED = tuple(dict.fromkeys(attribute for carrier in _CARRIERS for attribute in carrier.attributes))
 PERSONAL = frozenset(attribute.name for attribute in _DECLARED if attribute.personal)
 """Names of the attributes whose values are players' names."""
+DECLARED = frozenset(attribute.name for attribute in _DECLARED)
+"""Names of the attributes that the product's own spans and events have."""
 PERSONAL_KEYS = frozenset(
     attribute.data_key for attribute in _DECLARED if attribute.personal and attribute.name != FREE_FORM
 )
@@ -70,9 +73,16 @@ _FROM_CODE = _constants(
 UNTOUCHED = _FROM_CODE | frozenset(
     attribute.name
     for attribute in _DECLARED
-    if not attribute.personal and (attribute.identifies or attribute.values is not None)
+    if not attribute.personal and (attribute.identifies or isinstance(attribute.values, FromModel))
 )
-"""Attributes in which no name is looked for: closed value sets, ids of games, rooms and requests, facts of the code."""
+"""Attributes in which no name is looked for: words of the game model, ids of games, rooms and requests, facts of the
+code."""
+CLOSED = {
+    attribute.name: frozenset(attribute.values)
+    for attribute in _DECLARED
+    if not attribute.personal and isinstance(attribute.values, tuple)
+}
+"""Values of the attributes that have few; in these no name is looked for, in what a caller says instead it is."""
 
 _CONVENTIONS = _FROM_CODE | _constants(
     client_attributes, exception_attributes, http_attributes, url_attributes, user_agent_attributes

@@ -65,7 +65,7 @@ class ExportLog:
                 signal,
                 shown_url(endpoint),
                 REMEDIES[problem_of(reason)],
-                one_line(reason),
+                one_line(reason).rstrip("."),
             )
         elif reason is None and before is not None:
             _logger.warning("%s reach %s again; %d items were lost meanwhile.", signal, shown_url(endpoint), before)
@@ -85,6 +85,12 @@ class _Ears(logging.Filter):
         heard.append(record.getMessage())
         return False
 
+    def hear(self, said: str) -> None:
+        """Takes in what else was said in this thread, if it listens."""
+        heard: list[str] | None = getattr(self._thread, "heard", None)
+        if heard is not None:
+            heard.append(said)
+
     @contextlib.contextmanager
     def listening(self) -> Iterator[list[str]]:
         """What is said in this thread during the block, oldest first."""
@@ -102,3 +108,4 @@ for _name in _SDK_LOGGERS:
     logging.getLogger(_name).filters.insert(0, _ears)
 
 listening = _ears.listening
+hear = _ears.hear

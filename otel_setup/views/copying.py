@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from otel_setup import clock
 from otel_setup.ledger import Ledger
 
 PORTION = 200
@@ -25,7 +25,7 @@ def iso(timestamp_ns: int) -> str:
 
 def or_now(now_ns: int | None) -> int:
     """The time a view is asked for, or now."""
-    return time.time_ns() if now_ns is None else now_ns
+    return clock.time_ns() if now_ns is None else now_ns
 
 
 def copied(ledger: Ledger, items: Callable[[], Iterable[_T]], copy: Callable[[_T], _R]) -> list[_R]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from otel_setup.catalogue import attributes as a
 from otel_setup.catalogue.spans import ACTION_SPAN, TRANSITION_SPAN
 from otel_setup.catalogue.types import Span
 from otel_setup.prometheus import default_exposition
-from otel_setup.runtime_metrics import SystemMetricsCollector
+from otel_setup.runtime import SystemMetricsCollector
 from otel_setup.testing import fresh_telemetry
 from tests.e2e.play import BUSINESS_METRIC, play_everything
 from tests.e2e.support import METRIC_INTERVAL, SETTLE_SECONDS, event_records, retried, uid_of
@@ -60,8 +61,11 @@ AS_EXPORTED = {
 }
 """The three names that Prometheus cannot carry as written."""
 
-NEEDS_ITS_MIDDLEWARE = "liap_tui_websocket_server_"
-"""Metrics that come from an ASGI server's sockets, of which there are none here."""
+NEEDS_ITS_MIDDLEWARE = ("liap_tui_websocket_server_", "http_server_")
+"""Metrics that come from an ASGI server, which there is none here."""
+
+OWN = ("liap_tui_", "otel_setup_", "process_", "cpython_", "asyncio_")
+"""How the names of everything that this process exports begin."""
 
 PARSE_ERROR = 1  # https://github.com/prometheus/prometheus/blob/main/cmd/promtool/main.go, failureExitCode
 BESIDES = {"__name__", "job", "instance", "le"}
@@ -82,8 +86,8 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
             collector=stack.collector.otlp_http, metric_interval=METRIC_INTERVAL, business_metrics=[points]
         )
         _grow_old(telemetry.core.system)
-        telemetry.core.system.note_asyncio_tasks(1)
         asyncio.run(_play(recorded.monitor))
+        telemetry.core.system.note_asyncio_tasks(1)
         assert telemetry.flush(SETTLE_SECONDS)
         # CPU use is known once it has been watched for a while.
         exposition = retried(_scraped, lambda text: "\nliap_tui_cpu_usage" in text)
@@ -97,6 +101,12 @@ def _scraped() -> str:
 
 async def _play(monitor: otel_setup.EnterpriseMonitor) -> None:
     await play_everything(monitor)
+    await monitor.start()
+    while monitor.system_metrics.max_loop_lag() is None:
+        await asyncio.sleep(0.01)
+    for generation in (0, 1, 2):
+        gc.collect(generation)
+    await monitor.stop()
     for event in EVENTS:
         await monitor.record_event(event.name)
 
@@ -146,15 +156,15 @@ def test_prometheus_s_own_parser_reads_metrics(played: Played) -> None:
 
 def test_a_scrape_and_otlp_bring_the_same_series(played: Played) -> None:
     """Names and the labels of the game, of everything that this process exports."""
-    own = ("liap_tui_", "otel_setup_")
     samples = [s for family in text_string_to_metric_families(played.exposition) for s in family.samples]
     scraped = {
-        (s.name, frozenset(s.labels.items())) for s in samples if s.name.startswith(own) and "le" not in s.labels
+        (s.name, frozenset(s.labels.items())) for s in samples if s.name.startswith(OWN) and "le" not in s.labels
     }
     beside = BESIDES | promoted(played)
 
     def stored() -> set[tuple[str, frozenset[tuple[str, str]]]]:
-        found = played.stack.prometheus.query('{__name__=~"(liap_tui|otel_setup)_.+", le=""}')
+        names = "|".join(f"{prefix}.+" for prefix in OWN)
+        found = played.stack.prometheus.query(f'{{__name__=~"{names}", job="liap-tui", le=""}}')
         return {
             (
                 series["__name__"],

@@ -20,7 +20,7 @@ def tasks() -> set[str]:
     return {task.get_name() for task in asyncio.all_tasks() if task.get_name().startswith("otel_setup-")}
 
 
-ALL = {f"otel_setup-{name}" for name in ("heartbeat", "snapshots", "sample", "sweep", "cleanup")}
+ALL = {f"otel_setup-{name}" for name in ("heartbeat", "snapshots", "tasks", "sample", "sweep", "cleanup")}
 
 
 def is_running(telemetry: Recorded) -> bool:
@@ -55,7 +55,7 @@ async def test_it_runs_from_start_to_stop_and_starts_once(telemetry: Recorded) -
     first = {task for task in asyncio.all_tasks() if task.get_name() in ALL}
     await monitor.start()
     assert {task for task in asyncio.all_tasks() if task.get_name() in ALL} == first
-    assert (tasks(), len(first), is_running(telemetry)) == (ALL, 5, True)
+    assert (tasks(), len(first), is_running(telemetry)) == (ALL, len(ALL), True)
     await monitor.stop()
     assert (tasks(), is_running(telemetry)) == (set(), False)
     assert all(task.done() for task in first)
@@ -143,6 +143,16 @@ async def test_a_cancelled_stop_is_cancelled(telemetry: Recorded) -> None:
     while tasks():
         await asyncio.sleep(0)
     assert not is_running(telemetry)
+
+
+async def test_nothing_of_it_belongs_to_the_request_that_started_it(fast: Recorded) -> None:
+    heartbeats = await reader(fast, EventType.PRODUCER_HEARTBEAT)
+    otel_setup.set_correlation_id("corr_0123456789abcdef")
+    await fast.monitor.start()
+    otel_setup.clear_correlation()
+    event = await heartbeats.get_event(timeout=30)
+    assert event is not None
+    assert not event.correlation_id
 
 
 # --- what it tells --------------------------------------------------------------------------------------------------
@@ -234,7 +244,7 @@ async def test_memory_over_its_limit_becomes_an_error_event(
 ) -> None:
     monitor = telemetry.monitor
     alerts = [("HighMemoryUsage", "resident memory is 2000.0 MB"), ("HighMemoryGrowth", "it grows")]
-    monkeypatch.setattr(monitor.core.system, "memory_alerts", lambda: alerts)
+    monkeypatch.setattr(monitor.core.system, "memory_alerts", lambda *limits: alerts)
     errors = await reader(telemetry, EventType.ERROR_OCCURRED)
     await monitor.start()
     found = [await next_data(errors) for _ in alerts]
@@ -248,8 +258,10 @@ async def test_the_tasks_of_the_loop_are_counted_while_it_runs(telemetry: Record
     await telemetry.monitor.start()
     while telemetry.monitor.core.system.asyncio_tasks() is None:
         await asyncio.sleep(0)
+    expected = len(asyncio.all_tasks())
+    assert telemetry.value("liap_tui_asyncio_tasks") == telemetry.value("asyncio_task_count") == expected
     await telemetry.monitor.stop()
-    assert (telemetry.value("liap_tui_asyncio_tasks") or 0) >= len(ALL)
+    assert telemetry.value("liap_tui_asyncio_tasks") is None, "nobody counts them any more"
 
 
 # --- what goes wrong ------------------------------------------------------------------------------------------------
@@ -297,3 +309,13 @@ async def test_sweeping_gives_up_games_that_went_quiet(telemetry: Recorded, monk
     await monitor.stop()
     assert telemetry.value("liap_tui_games_active") == 0
     assert telemetry.value("otel_setup_dropped_total", {"bound": "game_idle_timeout"}) == 1
+
+
+async def test_the_limits_of_memory_are_those_that_are_configured(telemetry: Recorded) -> None:
+    otel_setup.configure(collector=False, memory_limit_mb=0.001, slow_callback=0.5)
+    errors = await reader(telemetry, EventType.ERROR_OCCURRED)
+    await telemetry.monitor.start()
+    found = await next_data(errors)
+    await telemetry.monitor.stop()
+    assert found["error_type"] == "HighMemoryUsage"
+    assert found["error_message"].endswith("over the limit of 0.001 MB")

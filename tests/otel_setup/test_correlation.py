@@ -977,7 +977,7 @@ def test_the_list_is_bounded_and_evictions_are_counted(module: ModuleType, monke
 @pytest.mark.usefixtures("nothing_active")
 def test_old_correlations_are_cleaned_up_by_age(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 10_000.0
-    monkeypatch.setattr(module, "monotonic", lambda: now)
+    monkeypatch.setattr("otel_setup.clock.monotonic", lambda: now)
     old, young = contextvars.copy_context(), contextvars.copy_context()
     old.run(set_correlation_id, "old")
     now += 3000

@@ -17,7 +17,18 @@ from otel_setup.testing import Recorded
 
 # What moves by itself, or says the same as another series: buckets, the process, the account of monitoring itself.
 UNRELATED = ("_bucket", "_created", "target_info", "liap_tui_room_health", "liap_tui_rooms_active")
-PROCESS = ("memory_", "cpu_", "gc_", "threads_", "asyncio_", "file_descriptors_")
+PROCESS = (
+    "memory_",
+    "cpu_",
+    "gc_",
+    "threads_",
+    "asyncio_",
+    "file_descriptors_",
+    "process_",
+    "cpython_",
+    "asyncio_",
+    "http_server_",
+)
 OWN = ("otel_setup_events_published", "otel_setup_scrape", "otel_setup_export", "otel_setup_dropped")
 
 
@@ -305,6 +316,11 @@ CASES = [
     # --- errors and the product itself --------------------------------------------------------------------------
     Case("error.occurred", {"error_type": "HighMemoryUsage"}, {"state_errors_total{state=other}": 1}, ids={}),
     Case("error.occurred", {"error_type": "E", "state": "TURN"}, {"state_errors_total{state=turn}": 1}, ids={}),
+    Case("event_loop.blocked", {"blocked_seconds": 0.2}, NOTHING, ids={}),  # counted where it is noticed
+    Case("connection.message", {"direction": "receive", "message_type": "play", "size_bytes": 3}, NOTHING, ids={}),
+    Case("action.dequeued", {"action_type": "play", "queue_wait_ms": 3.0}, NOTHING),
+    Case("producer.debug.started", {}, NOTHING, ids={}),
+    Case("producer.debug.ended", {}, NOTHING, ids={}),
     Case("producer.heartbeat", {"epoch": "x", "last_sequence": 3, "live_games": 1}, NOTHING, ids={}),
 ]
 

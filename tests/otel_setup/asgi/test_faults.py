@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -11,12 +12,13 @@ import websockets
 from starlette.applications import Starlette
 from starlette.routing import Route, WebSocketRoute
 
+import otel_setup
 from otel_setup.asgi import ObservabilityMiddleware, http, message_span, websocket
 from otel_setup.asgi.semconv import Describer
 from otel_setup.asgi.totals import SOCKETS, SocketTotals
 from otel_setup.core import Core
 from otel_setup.testing import Recorded
-from tests.otel_setup.asgi.support import Exported, serving
+from tests.otel_setup.asgi.support import Exported, serving, until
 from tests.otel_setup.asgi.test_http import room
 from tests.otel_setup.asgi.test_websocket import echo
 
@@ -31,7 +33,7 @@ class BrokenTracer:
     start_span = staticmethod(broken)
 
 
-BREAKAGES = {
+BREAKAGES: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
     "tracer": lambda patch: patch.setattr(Core, "tracer", BrokenTracer()),
     "extraction": lambda patch: (
         patch.setattr(http, "from_headers", broken),
@@ -118,6 +120,35 @@ async def test_requests_leave_nothing_behind(exported: Exported) -> None:
                 await socket.send("x")
                 await socket.recv()
     assert SOCKETS.active() == 0
+
+
+async def test_a_collector_that_hangs_holds_up_nobody(telemetry: Recorded) -> None:
+    """It takes connections and never answers; whoever waited for an export would still be waiting at the end."""
+    connected: list[asyncio.StreamWriter] = []
+
+    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.append(writer)
+
+    collector = await asyncio.start_server(hang, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{collector.sockets[0].getsockname()[1]}"
+    handle = otel_setup.configure(collector=url, export_timeout=3600.0, batch_delay=0.01, shutdown_timeout=0.1)
+    try:
+        async with serving(ObservabilityMiddleware(Starlette(routes=ROUTES))) as address:
+            async with httpx.AsyncClient(base_url=f"http://{address}") as client:
+                for number in range(50):
+                    assert (await client.get(f"/rooms/{number}")).status_code == 200
+                await until(lambda: connected)
+                assert (await client.get("/rooms/1")).status_code == 200
+            async with websockets.connect(f"ws://{address}/ws") as socket:
+                for _ in range(50):
+                    await socket.send("x")
+                    assert await socket.recv() == "x"
+        assert sum(handle.core.exports.accepted.values()) == 0
+    finally:
+        await asyncio.to_thread(handle.shutdown)
+        for writer in connected:
+            writer.close()
+        collector.close()
 
 
 def test_an_illegal_header_name_is_refused() -> None:

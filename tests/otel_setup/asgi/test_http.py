@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from fastapi import BackgroundTasks, FastAPI, HTTPException
-from opentelemetry import baggage
+from opentelemetry import baggage, metrics, trace
+from opentelemetry.trace import SpanKind
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.opentelemetry import OpenTelemetryMiddleware
@@ -74,7 +75,7 @@ def starlette() -> Any:
 
 
 def fastapi(**telemetry: Any) -> FastAPI:
-    app = FastAPI(telemetry={"operation_spans": False, **telemetry})  # type: ignore[typeddict-item]
+    app = FastAPI(telemetry={"operation_spans": False, **telemetry})  # type: ignore[arg-type,typeddict-item,unused-ignore]
 
     @app.get("/rooms/{room_id}")
     async def room(room_id: str) -> str:
@@ -92,6 +93,37 @@ def middleware_added(app: FastAPI) -> Any:
     return app
 
 
+class Foreign:
+    """A middleware that tells requests and leaves no mark, as that of OpenTelemetry's contrib."""
+
+    __module__ = "opentelemetry.instrumentation.asgi"
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        measured = metrics.get_meter(self.__module__).create_histogram("http.server.request.duration", unit="s")
+        with trace.get_tracer(self.__module__).start_as_current_span("request", kind=SpanKind.SERVER) as span:
+            status = 0
+
+            async def send_noting_the_status(message: Any) -> None:
+                nonlocal status
+                status = message.get("status", status)
+                await send(message)
+
+            try:
+                await self.app(scope, receive, send_noting_the_status)
+            finally:
+                route = getattr(scope.get("route"), "path", None)
+                span.update_name(f"GET {route}" if route else "GET")
+                span.set_attribute("url.path", scope["path"])
+                told = {"http.route": route, "http.response.status_code": status}
+                measured.record(0.1, {key: value for key, value in told.items() if value})
+
+
 def both(app: FastAPI) -> Any:
     return ObservabilityMiddleware(middleware_added(app))
 
@@ -104,6 +136,8 @@ ARRANGEMENTS: dict[str, Callable[[], Any]] = {
         Starlette(routes=ROUTES, middleware=[Middleware(OpenTelemetryMiddleware)])
     ),
     "starlette's own outside": lambda: OpenTelemetryMiddleware(ObservabilityMiddleware(starlette())),
+    "a foreign one inside": lambda: ObservabilityMiddleware(Foreign(starlette())),
+    "a foreign one outside": lambda: Foreign(ObservabilityMiddleware(starlette())),
     "fastapi inside": lambda: ObservabilityMiddleware(fastapi()),
     "fastapi outside": lambda: middleware_added(fastapi()),
     "fastapi between": lambda: both(fastapi()),
@@ -121,7 +155,7 @@ ARRANGEMENTS: dict[str, Callable[[], Any]] = {
 async def test_requests_counted_are_requests_made(exported: Exported, arrangement: str) -> None:
     made = {"/rooms/1": 5, "/rooms/2": 3, "/fail": 2, "/nowhere": 4}
     async with asked(ARRANGEMENTS[arrangement]()) as client:
-        answers = Counter()
+        answers: Counter[int] = Counter()
         for path, times in made.items():
             for _ in range(times):
                 answer = await client.get(path)
@@ -149,6 +183,8 @@ async def test_requests_counted_are_requests_made(exported: Exported, arrangemen
         ("fastapi without spans", "otel_setup"),
         ("starlette's own inside", "starlette"),
         ("starlette's own outside", "starlette"),
+        ("a foreign one inside", Foreign.__module__),
+        ("a foreign one outside", Foreign.__module__),
         ("bare", "otel_setup"),
     ],
 )

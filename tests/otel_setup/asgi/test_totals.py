@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from otel_setup.asgi.totals import SOCKETS, SocketCounts, SocketTotals, size_of
-from otel_setup.catalogue import M
+from otel_setup.catalogue import M, build
 from otel_setup.catalogue.attributes import CLOSE_CODES
 from otel_setup.instruments import Readings
 
@@ -32,7 +32,7 @@ def test_what_is_counted_after_a_new_configuration_is_its_alone() -> None:
 
 def test_every_declared_counter_exists_from_the_start() -> None:
     readings = SocketTotals().readings()
-    sockets = [metric for metric in vars(M).values() if getattr(metric, "name", "").startswith("websocket.server.")]
+    sockets = [built.declared for built in build().metrics if built.declared.name.startswith("websocket.server.")]
     assert {metric.name for metric in sockets} == set(readings)
     for metric in sockets:
         found = list(readings[metric.name]())

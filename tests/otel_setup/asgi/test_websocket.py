@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
 import websockets
 from fastapi import FastAPI, WebSocket
 from opentelemetry import trace
+from opentelemetry.sdk.metrics import Counter as SdkCounter
+from opentelemetry.sdk.metrics import Histogram as SdkHistogram
+from opentelemetry.sdk.metrics import UpDownCounter as SdkUpDownCounter
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
@@ -17,7 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import otel_setup
 from otel_setup import correlation
-from otel_setup.asgi import ObservabilityMiddleware, create_detached_task, message_span
+from otel_setup.asgi import ObservabilityMiddleware, create_detached_task, message_span, totals
 from otel_setup.testing import Recorded
 from tests.otel_setup.asgi.support import (
     CONSUMER,
@@ -180,7 +184,7 @@ async def test_no_span_is_current_in_a_handler(exported: Exported, telemetry: Re
 
 
 async def test_messages_and_bytes_are_exact_at_any_scrape(exported: Exported, telemetry: Recorded) -> None:
-    sent = ["a", "é" * 7, "x" * 5000, b"\x00\xff\xfe", b""]
+    sent: list[str | bytes] = ["a", "é" * 7, "x" * 5000, b"\x00\xff\xfe", b""]
     sizes = [len(m.encode()) if isinstance(m, str) else len(m) for m in sent]
     async with serving(ObservabilityMiddleware(starlette())) as address:
         async with (
@@ -374,9 +378,101 @@ async def test_a_new_configuration_counts_from_zero(exported: Exported, telemetr
         assert value(telemetry, "messages_total", direction="receive") == 1
 
 
+@pytest.mark.parametrize("options", [{"traces": False}, {"disabled": True}, None], ids=["untraced", "disabled", "none"])
+async def test_sockets_are_measured_whatever_is_configured(telemetry: Recorded, options: Any) -> None:
+    if options is not None:
+        otel_setup.configure(collector="http://127.0.0.1:9", shutdown_timeout=0.1, **options)
+    app = ObservabilityMiddleware(fastapi(), message_type=event_of)
+    async with serving(app) as address:
+        async with websockets.connect(f"ws://{address}/echo/1") as client:
+            for _ in range(3):
+                await client.send('{"event": "play"}')
+                await client.recv()
+            assert value(telemetry, "connections_active") == 1
+            await client.close(4321)
+        with pytest.raises(InvalidStatus):
+            await websockets.connect(f"ws://{address}/refuse")
+        await until(lambda: value(telemetry, "connections_active") == 0)
+    size = 3 * len('{"event": "play"}')
+    for direction in ("receive", "transmit"):
+        assert value(telemetry, "messages_total", direction=direction) == 3
+        assert value(telemetry, "io_bytes_total", direction=direction) == size
+        labels = {"direction": direction, "message_type": "play"}
+        assert telemetry.value("liap_tui_websocket_messages_total", labels) == 3
+    assert value(telemetry, "handshakes_total", outcome="accepted") == 1
+    assert value(telemetry, "handshakes_total", outcome="refused") == 1
+    assert value(telemetry, "closes_total", code="other") == 1
+    assert (value(telemetry, "handling_time_seconds_total") or 0) > 0
+    assert value(telemetry, "sends_pending") == 0
+    assert telemetry.value("otel_setup_labels_replaced_total") == 0, "a code of the application is no irregularity"
+
+
+@pytest.mark.parametrize(("code", "label", "irregular"), [(4321, "other", 0), (3000, "other", 0), (2999, "other", 1)])
+async def test_a_code_of_the_application_that_the_game_reports_is_no_irregularity(
+    telemetry: Recorded, code: int, label: str, irregular: int
+) -> None:
+    """RFC 6455, 7.4.2: 3000 to 4999 are of libraries, frameworks, applications; below is the protocol."""
+    await telemetry.monitor.record_websocket_event("c", "connect", "r")
+    await telemetry.monitor.record_websocket_event("c", "disconnect", "r", {"code": code})
+    assert telemetry.value("liap_tui_websocket_closes_total", {"code": label}) == 1
+    assert telemetry.value("otel_setup_labels_replaced_total") == irregular
+
+
+async def test_messages_are_accumulated_and_not_a_call_each(
+    telemetry: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted at the SDK's own instruments: nothing is called until a scrape, or until the types are told together."""
+    calls: Counter[str] = Counter()
+
+    def counted(kind: Any, method: str) -> None:
+        real = getattr(kind, method)
+
+        def call(self: Any, amount: float, attributes: Any = None, context: Any = None) -> None:
+            if ".websocket." in self.name and amount:
+                calls[self.name] += 1
+            real(self, amount, attributes, context)
+
+        monkeypatch.setattr(kind, method, call)
+
+    for kind, method in ((SdkCounter, "add"), (SdkUpDownCounter, "add"), (SdkHistogram, "record")):
+        counted(kind, method)
+    monkeypatch.setattr(totals, "FLUSH_SECONDS", 3600.0)
+    otel_setup.configure(collector=False)
+    messages = 500
+    for message_type, expected in (
+        (None, {}),
+        (event_of, dict.fromkeys(("liap_tui.websocket.messages", "liap_tui.websocket.io"), 2)),
+    ):
+        calls.clear()
+        before = value(telemetry, "messages_total", direction="receive") or 0
+        async with (
+            serving(ObservabilityMiddleware(starlette(), message_type=message_type)) as address,
+            websockets.connect(f"ws://{address}/echo/1") as client,
+        ):
+            for _ in range(messages):
+                await client.send('{"event": "play"}')
+                await client.recv()
+            assert not calls
+        assert value(telemetry, "messages_total", direction="receive") == before + messages
+        assert dict(calls) == expected  # one for each direction, when the socket was closed
+
+
 # --- messages --------------------------------------------------------------------------------------------------------
+def handled_by(framework: str, handler: Any) -> Any:
+    """An application of which ``/ws`` is this handler."""
+    if framework == "starlette":
+        return ObservabilityMiddleware(Starlette(routes=[WebSocketRoute("/ws", handler)]))
+    app = FastAPI()  # which instruments itself
+    app.websocket("/ws")(handler)
+    if framework == "fastapi":
+        return ObservabilityMiddleware(app)
+    app.add_middleware(ObservabilityMiddleware)
+    return app
+
+
+@pytest.mark.parametrize("framework", ["starlette", "fastapi", "fastapi outside"])
 async def test_a_hundred_actions_are_a_hundred_traces_linked_to_their_connection(
-    exported: Exported, telemetry: Recorded
+    exported: Exported, telemetry: Recorded, framework: str
 ) -> None:
     correlations: list[str | None] = []
     queue: asyncio.Queue[Any] = asyncio.Queue()
@@ -395,24 +491,23 @@ async def test_a_hundred_actions_are_a_hundred_traces_linked_to_their_connection
         queue.put_nowait(None)
         await game
 
-    app = ObservabilityMiddleware(Starlette(routes=[WebSocketRoute("/ws", handler)]))
-    async with serving(app) as address:
-        for _ in range(2):
+    async with serving(handled_by(framework, handler)) as address:
+        for times in (100, 7):
             async with websockets.connect(f"ws://{address}/ws") as client:
-                for _ in range(50):
+                for _ in range(times):
                     await client.send('{"event": "play"}')
     actions = exported.named("action.play_pieces")
     messages = {identity(span): span for span in exported.named("websocket.message.play")}
     connections = {identity(span): 0 for span in exported.named("websocket.connect")}
-    assert (len(actions), len(messages), len(connections)) == (100, 100, 2)
-    assert len({action.trace_id for action in actions}) == 100
+    assert (len(actions), len(messages), len(connections)) == (107, 107, 2)
+    assert len({action.trace_id for action in actions}) == 107
     for action in actions:
         message = messages[action.trace_id, action.parent_span_id]
         assert (message.kind, message.parent_span_id) == (CONSUMER, b"")
         (connection,) = linked(message)
         connections[connection] += 1
-    assert list(connections.values()) == [50, 50]
-    assert len(set(correlations)) == 100
+    assert list(connections.values()) == [100, 7]
+    assert len(set(correlations)) == 107
 
 
 async def test_a_message_that_fails_passes_its_exception_on_and_says_so(exported: Exported) -> None:

@@ -11,6 +11,7 @@ SAID = [
     ("Max retries exceeded with url: /v1/logs (Caused by NewConnectionError(\"[Errno 111] Connection refused\"))",
      "nothing_listens"),
     ("Failed to resolve 'colector' ([Errno -2] Name or service not known)", "name_unknown"),
+    ("Failed to export logs batch code: None, reason: code: 301, reason: Moved Permanently", "redirected"),
     ("Failed to export logs batch code: 401, reason: Unauthorized", "credentials"),
     ("Failed to export logs batch code: 403, reason: Forbidden", "forbidden"),
     ("Failed to export logs batch code: 404, reason: Not Found", "wrong_path"),
@@ -27,6 +28,7 @@ SAID = [
      "tls_to_plain"),
     ("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required (_ssl.c:2580)", "client_certificate"),
     ("('Connection aborted.', ConnectionResetError(104, 'Connection reset by peer'))", "cut"),
+    ("(\'Connection aborted.\', BadStatusLine(\'SSH-2.0-something\'))", "no_receiver"),
     ("Read timed out. (read timeout=10)", "no_answer"),
     ("Failed to export traces to 127.0.0.1:4317, error code: StatusCode.UNAVAILABLE, error details: failed to connect "
      "to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:4317: Failed to connect to remote host: Connection refused",
