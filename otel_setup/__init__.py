@@ -13,7 +13,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from otel_setup.asgi import ObservabilityMiddleware, create_detached_task, inject_context, message_span
+from otel_setup.asgi import (
+    ObservabilityMiddleware,
+    create_detached_task,
+    detached_context,
+    inject_context,
+    message_span,
+    socket_connection,
+)
 from otel_setup.catalogue import Attribute, Catalogue, EventType, Kind, Metric, build
 from otel_setup.compat import GameMetricsCollector, GameMetricType, GameStats, MetricsCollector
 from otel_setup.config import ConfigError, Options
@@ -122,6 +129,7 @@ __all__ = [
     "configure_tracing",
     "correlated",
     "create_detached_task",
+    "detached_context",
     "current_telemetry",
     "extract_correlation_header",
     "get_correlation_id",
@@ -135,6 +143,7 @@ __all__ = [
     "propagate_correlation_to_task",
     "propagate_correlation_to_thread",
     "set_correlation_id",
+    "socket_connection",
     "start_metrics_server",
     "with_correlation",
 ]

@@ -163,7 +163,13 @@ def _connection_opened(instruments: Instruments, _event: SystemEvent, _facts: Fa
 
 def _connection_closed(instruments: Instruments, event: SystemEvent, _facts: Facts) -> None:
     instruments.add(M.CONNECTIONS_CLOSED)
-    instruments.add(M.CLOSES, code=event.data.get("code") or OTHER)
+    code = event.data.get("code") or OTHER
+    instruments.add(M.CLOSES, code=OTHER if _is_applications_own(code) else code)
+
+
+def _is_applications_own(code: object) -> bool:
+    """RFC 6455, 7.4.2: 3000 to 4999 are for libraries, frameworks and applications, and as regular as any."""
+    return isinstance(code, int) and 3000 <= code <= 4999
 
 
 def _broadcast(instruments: Instruments, event: SystemEvent, _facts: Facts) -> None:

@@ -10,6 +10,8 @@ from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from otel_setup.sdk.careful import CarefulPropagator
+
 PROPAGATORS = ("tracecontext", "baggage", "b3", "b3multi")
 """Names as in the OpenTelemetry specification (``OTEL_PROPAGATORS``)."""
 _B3 = {"b3": "B3SingleFormat", "b3multi": "B3MultiFormat"}
@@ -21,7 +23,7 @@ def make_propagator(names: Sequence[str]) -> TextMapPropagator:
     Raises:
         ImportError: naming the extra that is missing.
     """
-    return CompositePropagator([_make(name) for name in names])
+    return CarefulPropagator(CompositePropagator([_make(name) for name in names]))
 
 
 def _make(name: str) -> TextMapPropagator:

@@ -44,6 +44,7 @@ from otel_setup.privacy.sanitizer import Sanitizer
 from otel_setup.prometheus.reader import make_reader
 from otel_setup.sdk.account import ExportCounts
 from otel_setup.sdk.batching import LogBatches, SpanBatches
+from otel_setup.sdk.correlating import CorrelateRecords, CorrelateSpans
 from otel_setup.sdk.exporters import LOGS, METRICS, TRACES, CountedLogs, CountedMetrics, CountedSpans
 from otel_setup.sdk.resource import make_resource
 from otel_setup.sdk.sampling import Keeping, KeepMarks, make_exemplar_filter, make_sampler
@@ -232,7 +233,7 @@ class _Start:
             processors.append(spans)
         if self.prints(settings.traces):
             processors.append(BatchSpanProcessor(self._sanitised_spans(ConsoleSpanExporter())))
-        return [KeepMarks(self.keeping), *processors] if processors else []
+        return [KeepMarks(self.keeping), CorrelateSpans(but_not="otel_setup"), *processors] if processors else []
 
     def log_processors(self) -> list[LogRecordProcessor]:
         """What log records go through; none where nobody wants them."""
@@ -250,7 +251,7 @@ class _Start:
             processors.append(records)
         if self.prints(settings.logs):
             processors.append(BatchLogRecordProcessor(self._sanitised_logs(ConsoleLogRecordExporter())))
-        return processors
+        return [CorrelateRecords(but_not="otel_setup"), *processors] if processors else []
 
     def tracers(self) -> TracerProvider:
         """A tracer provider of our own."""
