@@ -25,7 +25,7 @@ from deploy.ports import free_settings
 from examples.accounts import reconciled
 from examples.common.pace import parse_speed
 from examples.common.record import expected
-from examples.common.serving import observed, running
+from examples.common.serving import running
 from examples.liap_tui.players import Crowd, simulate
 from examples.liap_tui.record import LiapTuiRecord
 from examples.liap_tui.server import build_app
@@ -108,7 +108,7 @@ async def _demo(args: argparse.Namespace, screen: _Screen, stack: Stack | None) 
     monitor = otel_setup.get_enterprise_monitor()
     record = LiapTuiRecord()
     app = build_app(monitor, record, GameSettings(speed=args.speed, seed=args.seed, target=TARGET_POINTS, illegal=0.1))
-    async with running(observed(app)) as address:
+    async with running(app) as address:
         _say_where(screen, address, stack)
         screen.title(f"Events, live, for {args.duration:g} s (Ctrl-C ends sooner)")
         await _watch(args, screen, record, monitor, address)
