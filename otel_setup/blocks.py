@@ -33,6 +33,7 @@ STACK_FRAMES = 10
 """Innermost frames of a failure's stack that its error event tells."""
 _MS = 1000
 _FAILED = "failed"
+_NO_PSEUDONYMS = Pseudonyms.off()  # one for all: to make one takes as long as to monitor an action
 _STOPPED = (asyncio.CancelledError, GeneratorExit)
 """What ends a block from outside: a cancelled task, a coroutine that is thrown away. Neither is an error."""
 
@@ -45,7 +46,7 @@ class Handle(Span):
 
     def __init__(self) -> None:
         self._span: Span = INVALID_SPAN
-        self._pseudonyms = Pseudonyms.off()
+        self._pseudonyms = _NO_PSEUDONYMS
         self.decided: str | None = None
 
     def outcome(self, outcome: str) -> None:
@@ -134,6 +135,11 @@ class _Block:
         self._place = Place.of(span) if span is not INVALID_SPAN else None
         self._started_at = clock.monotonic()
 
+    def keep(self) -> None:
+        """Asks to keep the trace: somebody will want to see why."""
+        if self._scope is not None:
+            self._scope.keep()
+
     @property
     def milliseconds(self) -> float:
         """Since the block began."""
@@ -208,6 +214,7 @@ class TransitionBlock:
             },
         )
         if not legal:
+            self._block.keep()
             self._publish(EventType.STATE_TRANSITION_ILLEGAL, {"from_state": left, "to_state": entered})
         self._publish(EventType.STATE_TRANSITION_START, dict(self._data))
 
@@ -216,6 +223,8 @@ class TransitionBlock:
     ) -> None:
         try:
             duration = {"duration_ms": self._block.milliseconds}
+            if duration["duration_ms"] > self._block.core.settings.model.slow_transition_seconds * _MS:
+                self._block.keep()
             failure = self._block.failure(error)
             outcome = EventType.STATE_TRANSITION_FAILED if failure else EventType.STATE_TRANSITION_COMPLETE
             self._publish(outcome, {**self._data, **duration, **failure, "success": not failure})
@@ -267,6 +276,8 @@ class ActionBlock:
         if waited is not None:
             self._data["queue_wait_ms"] = waited * _MS
             block.handle.set_attribute(a.QUEUE_WAIT_MS.name, waited * _MS)
+            if core.debug.active:
+                core.debug.action_dequeued(action, waited, self._game_id, self._player_id)
         self._publish(EventType.ACTION_PROCESSING, {"status": "processing"})
 
     async def __aexit__(
@@ -275,13 +286,16 @@ class ActionBlock:
         block, core = self._block, self._block.core
         try:
             duration = block.milliseconds
+            if duration > core.settings.model.slow_seconds(self._data.get("action_type", "")) * _MS:
+                block.keep()
             failure = block.failure(error)
             if self._told_ids is None:  # the entry failed before it came to them
                 self._told_ids = (clean_id(self._game_id) or None, clean_id(self._player_id) or None)
             game_id, player_id = self._told_ids
             actor = core.ledger.actor(game_id or "", player_id or "")
             outcome = failure.pop("outcome", None) or block.handle.decided or "accepted"
-            block.handle.set_attributes({a.ACTION_OUTCOME.name: outcome, a.ACTION_ACTOR.name: actor})
+            # Not by way of the handle, which looks for names in what a game writes: these are none.
+            block.handle._span.set_attributes({a.ACTION_OUTCOME.name: outcome, a.ACTION_ACTOR.name: actor})
             ended = EventType.ACTION_FAILED if failure else EventType.ACTION_COMPLETED
             status = _FAILED if failure else "completed"
             how = {"status": status, "duration_ms": duration, "outcome": outcome, "actor": actor, **failure}

@@ -27,6 +27,7 @@ from otel_setup.catalogue import attributes as a
 from otel_setup.config import Settings
 from otel_setup.connection import Connection, Place
 from otel_setup.correlation import get_correlation_id
+from otel_setup.diagnosis.close_look import CloseLook
 from otel_setup.events.log_records import TAKE, Take, log_record_of
 from otel_setup.events.record import SystemEvent, make_event
 from otel_setup.events.stream import EventStream
@@ -95,6 +96,7 @@ class Core:
         self.faults = faults
         self.exports = ExportCounts()
         self.waiting = QueueTokens()
+        self.debug = CloseLook(self)
         self.system = SystemMetricsCollector()
         self.scrapes: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self.trace_contexts: OrderedDict[str, TraceContext] = OrderedDict()
@@ -175,6 +177,7 @@ class Core:
         self.faults = faults
         self.exports = ExportCounts()
         self.waiting = QueueTokens()
+        self.debug = CloseLook(self)
         self.stream.after_fork(self.lock)
         self.ledger = Ledger(self.settings.model, self.settings.bounds, self.lock)
         if self._pseudonyms is not None:

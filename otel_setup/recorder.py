@@ -253,15 +253,20 @@ class Recorder:
     async def record_socket_message(
         self, connection_id: str, direction: str, message_type: str, size_bytes: int
     ) -> None:
-        """A socket message: ``receive`` or ``transmit``, its type, its size in bytes. Counted only; no event."""
+        """A socket message: ``receive`` or ``transmit``, its type, its size in bytes.
+
+        It is counted, and an event only while somebody looks at its room (``python -m otel_setup debug``).
+        """
         with self.core.faults.guard("monitor"):
             if direction not in (RECEIVE, TRANSMIT):
                 self.refuse("invalid_value", f"direction {clean_id(direction)!r} is neither {RECEIVE} nor {TRANSMIT}")
                 return
-            instruments = self.core.instruments
+            core, size = self.core, self._whole(size_bytes)
             labels = {"direction": direction, "message_type": clean_id(message_type) or OTHER}
-            instruments.add(M.MESSAGES, **labels)  # type: ignore[arg-type]
-            instruments.add(M.MESSAGE_BYTES, self._whole(size_bytes), **labels)
+            core.instruments.add(M.MESSAGES, **labels)  # type: ignore[arg-type]
+            core.instruments.add(M.MESSAGE_BYTES, size, **labels)
+            if core.debug.active:
+                core.debug.socket_message(connection_id, direction, message_type, size)
 
     # --- anything else ------------------------------------------------------------------------------------------------
 

@@ -154,8 +154,10 @@ class Sigterm:
         if self._dying or signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
             self._dying = True
             self._export_and_die()
-        else:  # it has a handler, which decides
+            return
+        while self._blocked and self._thread is threading.current_thread():  # it has a handler, which decides
             signal.pthread_kill(threading.main_thread().ident or 0, bell)
+            time.sleep(_POLL_SECONDS)  # a call in the moment before the main thread falls asleep does not wake it
 
     def _export_and_die(self) -> None:
         try:

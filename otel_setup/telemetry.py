@@ -24,7 +24,8 @@ from opentelemetry.trace import Tracer
 from otel_setup import config as configuration
 from otel_setup import logging_bridge, prometheus
 from otel_setup.config import ConfigError, Options, Resolved, Settings
-from otel_setup.core import SCOPE, Connection, Core
+from otel_setup.connection import Connection
+from otel_setup.core import SCOPE, Core
 from otel_setup.exits import Shutdowns, at_end_of_worker
 from otel_setup.faults import Faults
 from otel_setup.health import Health, health_of
@@ -35,6 +36,7 @@ from otel_setup.signals import Sigterm
 
 if TYPE_CHECKING:
     from otel_setup.asgi import ObservabilityMiddleware
+    from otel_setup.control import ControlServer
     from otel_setup.correlation import ASGIApp
     from otel_setup.sdk.providers import Additions, Adopted, Providers, Sanitise
 
@@ -139,6 +141,7 @@ class _State:
         self._inherited: Resolved | None = None
         self.diversion: Diversion | None = None
         self._metrics_server: MetricsServer | None = None
+        self._control: ControlServer | None = None
         self._global = GlobalState(SCOPE, self._fault)
         self._shutdowns = Shutdowns()
         self._sigterm = Sigterm(self.stop_completely)
@@ -214,6 +217,7 @@ class _State:
                 _sanitise(core, resolved.settings),
                 adopted=adopted,
                 additions=self.diversion.additions(resolved.settings) if self.diversion is not None else None,
+                watched=core.debug.wants_span,
             )
             left = core.connect(
                 resolved.settings,
@@ -225,6 +229,7 @@ class _State:
             self._global.publish(providers, resolved.settings.propagators)
             self._serve_metrics(resolved.settings)
             self._bridge_logging(core, resolved, providers, adopted)
+            self._open_control(core, resolved.settings)
             self._inherited = None
             self._telemetry = telemetry = Telemetry(core, resolved, providers)
         at_end_of_worker(self.stop_at_exit)
@@ -247,6 +252,7 @@ class _State:
             left = telemetry.core.disconnect()
             self._global.withdraw()
             self._serve_metrics(None)
+            self._open_control(telemetry.core, None)
             logging_bridge.uninstall()
         arrived = _drain(left, telemetry._providers, timeout)
         if self._telemetry is None:
@@ -275,6 +281,9 @@ class _State:
             self._faults = Faults()
             self._global.restore()
             self._serve_metrics(None)
+            if self._control is not None:
+                self._control.stop()
+                self._control = None
             logging_bridge.uninstall()
         self._sigterm.uninstall()
         if providers is not None:
@@ -294,7 +303,7 @@ class _State:
         self._core.after_fork(self._faults)
         if self._telemetry is not None:
             self._inherited = self._telemetry._resolved
-        self._providers = self._telemetry = self._exposition = None
+        self._providers = self._telemetry = self._exposition = self._control = None
         self._global.withdraw()
 
     def _serve_metrics(self, settings: Settings | None) -> None:
@@ -308,6 +317,19 @@ class _State:
             except OSError as taken:
                 # Another worker of the same server has it. Its game must run all the same.
                 self._faults.note("metrics_port", f"/metrics is not served at port {settings.metrics_port}: {taken}")
+
+    def _open_control(self, core: Core, settings: Settings | None) -> None:
+        """Opens the door for the command ``debug``, if a configuration says so."""
+        if self._control is not None:
+            self._control.stop()
+            self._control = None
+        if settings is not None and settings.control_socket:
+            from otel_setup.control import ControlServer
+
+            try:
+                self._control = ControlServer(core.debug, self._describe, core.faults)
+            except OSError as problem:
+                core.faults.note("control_socket", f"`python -m otel_setup debug` cannot reach this process: {problem}")
 
     def _bridge_logging(self, core: Core, resolved: Resolved, providers: Providers, adopted: Adopted | None) -> None:
         """Exports what is logged, if there is somewhere to export it to.

@@ -66,9 +66,15 @@ def start_span(core: Core, name: str, attributes: Mapping[str, Any], explicit: C
     context = context_api.get_current() if explicit is None else explicit
     before = trace_api.get_current_span(context)
     links: tuple[Link, ...] = ()
-    if before.get_span_context().is_valid and not _may_be_parent(before, context, explicit=explicit is not None):
+    watched = core.debug.active and core.debug.wants_span(attributes)
+    if before.get_span_context().is_valid and (
+        # Below what a sampler left out nothing is recorded, and the sampler knew of no room: this one begins anew.
+        (watched and not before.get_span_context().trace_flags.sampled)
+        or not _may_be_parent(before, context, explicit=explicit is not None)
+    ):
         links, context = (Link(before.get_span_context()),), Context()
-    span = core.tracer.start_span(name, context=context, links=links)
+    asked = core.pseudonyms.pseudonymised(attributes) if watched else None  # the sampler goes by them
+    span = core.tracer.start_span(name, context=context, links=links, attributes=asked)
     if span.is_recording():  # else nothing leaves, and nobody needs a pseudonym
         known = {key: value for key, value in attributes.items() if value not in (None, "")}
         span.set_attributes(core.pseudonyms.pseudonymised(known))
@@ -168,8 +174,14 @@ class SpanScope:
                 raise
             core.faults.count("tracing", fault)
 
+    def keep(self) -> None:
+        """Asks whoever samples later to keep the trace, so that measurements may point to it."""
+        with self._core.faults.guard("tracing"):
+            self.span.set_attribute(a.TRACE_KEPT.name, True)
+
     def fail(self, error_type: str, message: object) -> None:
-        """Marks the span as failed."""
+        """Marks the span as failed, and its trace to be kept."""
+        self.keep()
         with self._core.faults.guard("tracing"):
             self.span.set_attribute(a.ERROR_TYPE.name, error_type)
             if self.span.is_recording():

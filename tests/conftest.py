@@ -29,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.TemporaryDirectory(prefix="otel-setup-tests-")
     config.add_cleanup(folder.cleanup)
     os.environ["XDG_CONFIG_HOME"] = folder.name
+    os.environ["OTEL_SETUP_RUNTIME_DIR"] = str(Path(folder.name) / "run")  # the sockets, too
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from otel_setup.config.options import Option
 
 ENVIRONMENT = "environment"
 _SHOWN = 80
+_PASSWORD = re.compile(r"//[^/@\s]*@")
 
 
 def from_environment(
@@ -44,6 +46,6 @@ def checked(option: Option, source: str, value: Any, problems: list[str]) -> Any
 def _problem(option: Option, source: str, value: Any, expected: Exception) -> str:
     if isinstance(value, tuple) and all(isinstance(word, str) for word in value):
         value = ", ".join(value)
-    shown = "(a secret)" if option.secret else repr(value)[:_SHOWN]
+    shown = "(a secret)" if option.secret else _PASSWORD.sub("//***@", repr(value))[:_SHOWN]
     where = source if source.startswith(ENVIRONMENT) else f"{source} {option.name}"
     return f"{where} is {shown}; expected {expected} ({option.help})"

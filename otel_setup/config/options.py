@@ -123,7 +123,7 @@ _WAY_OUT = (
     ),
     Option(
         name="certificate_file",
-        help="PEM file of the authorities trusted over https; the system's where not given",
+        help="PEM file of the authorities trusted over https; the public ones where not given",
         default="",
         environment=(("OTEL_EXPORTER_OTLP_CERTIFICATE", str),),
         check=p.text,

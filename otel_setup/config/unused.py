@@ -28,7 +28,7 @@ _READ_BY_THE_SDK = (
     "OTEL_SEMCONV_",
 )
 """Limits of spans and records, and switches of instrumentations: they take effect without us."""
-_READ_ELSEWHERE = ("OTEL_SETUP_PSEUDONYM_KEY_FILE",)
+_READ_ELSEWHERE = ("OTEL_SETUP_PSEUDONYM_KEY_FILE", "OTEL_SETUP_RUNTIME_DIR")
 
 
 def unused(environ: Mapping[str, str], sources: Mapping[str, str]) -> dict[str, str]:

@@ -56,6 +56,7 @@ _NAMELESS = {
 }
 _SCALARS = frozenset({str, int, float, bool, NoneType})
 _NONE: frozenset[str] = frozenset()
+_NO_CONTEXT = Context()
 
 
 def attributes_of(event: SystemEvent) -> dict[str, Any]:
@@ -107,7 +108,7 @@ class EventRecord(LogRecord):
     # What events have none of. The base class's initialiser is left out: it would look for the current span again.
     body = None
     exception = None
-    context: Context | None = None
+    context = _NO_CONTEXT
 
     def __init__(self, event: SystemEvent, pseudonyms: Pseudonyms, context: SpanContext) -> None:
         self.pseudonyms = pseudonyms
@@ -122,7 +123,7 @@ class EventRecord(LogRecord):
             self._attributes = pseudonyms.pseudonymised(attributes_of(event))
 
     @property
-    def attributes(self) -> dict[str, Any]:
+    def attributes(self) -> dict[str, Any]:  # type: ignore[override]  # a variable of the base class; here it stays
         """The event's attributes, fit to leave the process."""
         if self._attributes is None:
             self._attributes = self.pseudonyms.pseudonymised(attributes_of(self._event))
@@ -152,7 +153,7 @@ class _Plain(LogRecord):
         self.trace_id, self.span_id, self.trace_flags = record.trace_id, record.span_id, record.trace_flags
         self.severity_number, self.severity_text = record.severity_number, record.severity_text
         self.event_name, self.attributes = record.event_name, attributes
-        self.body = self.exception = self.context = None
+        self.body, self.exception, self.context = None, None, _NO_CONTEXT
 
 
 Take = Callable[[SystemEvent, "Pseudonyms", SpanContext], None]

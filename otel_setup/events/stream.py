@@ -125,7 +125,7 @@ class EventStream:
         with self._lock:
             # What can fail on a malformed event comes first, so that it changes nothing.
             readers = self._routes.of(event)
-            name = event.event_type
+            name: str = event.event_type
             if name not in self._by_type:
                 name = self._counted_name(name)
             self._total += 1

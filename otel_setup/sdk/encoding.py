@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
-from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, SeverityNumber
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, SpanFlags
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, SpanFlags, Status
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, SpanKind
@@ -123,17 +123,17 @@ def _fill_log(message: LogRecord, readable: ReadableLogRecord) -> None:
     if record.observed_timestamp is not None:
         message.observed_time_unix_nano = record.observed_timestamp
     if record.span_id != 0:
-        message.span_id = record.span_id.to_bytes(8, "big")  # type: ignore[union-attr]  # as the official encoder
+        message.span_id = record.span_id.to_bytes(8, "big")
     if record.trace_id != 0:
-        message.trace_id = record.trace_id.to_bytes(16, "big")  # type: ignore[union-attr]
-    message.flags = int(record.trace_flags)  # type: ignore[arg-type]
+        message.trace_id = record.trace_id.to_bytes(16, "big")
+    message.flags = int(record.trace_flags)
     message.body.SetInParent()
     if record.body is not None:
         _fill_value(message.body, record.body)
     if record.severity_text is not None:
         message.severity_text = record.severity_text
     if record.severity_number is not None:
-        message.severity_number = record.severity_number.value
+        message.severity_number = SeverityNumber.ValueType(record.severity_number.value)
     if record.event_name is not None:
         message.event_name = record.event_name
     _fill_attributes(message.attributes, record.attributes)
@@ -141,7 +141,7 @@ def _fill_log(message: LogRecord, readable: ReadableLogRecord) -> None:
 
 
 def _fill_span(message: Span, span: ReadableSpan) -> None:
-    context = span.get_span_context()
+    context: Any = span.get_span_context()  # every span has one
     message.trace_id = context.trace_id.to_bytes(16, "big")
     message.span_id = context.span_id.to_bytes(8, "big")
     if context.trace_state:
@@ -168,7 +168,7 @@ def _fill_span(message: Span, span: ReadableSpan) -> None:
         _fill_attributes(linked.attributes, link.attributes)
         linked.dropped_attributes_count = link.dropped_attributes
     message.status.SetInParent()
-    message.status.code = span.status.status_code.value
+    message.status.code = Status.StatusCode.ValueType(span.status.status_code.value)
     if span.status.description is not None:
         message.status.message = span.status.description
     message.dropped_attributes_count = span.dropped_attributes
@@ -205,7 +205,12 @@ def _fill_value(message: AnyValue, value: Any) -> None:
         message.double_value = value
     elif value is None:
         message.SetInParent()
-    elif isinstance(value, bool):
+    else:
+        _fill_other_value(message, value)
+
+
+def _fill_other_value(message: AnyValue, value: Any) -> None:
+    if isinstance(value, bool):
         message.bool_value = value
     elif isinstance(value, str):
         message.string_value = value
@@ -225,4 +230,4 @@ def _fill_value(message: AnyValue, value: Any) -> None:
             entry: KeyValue = message.kvlist_value.values.add(key=str(key))
             _fill_value(entry.value, item)
     else:
-        raise TypeError(f"Invalid type {kind} of value {value}")
+        raise TypeError(f"Invalid type {type(value)} of value {value}")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-PORTION = 8
+PORTION = 16
 """Items between two pauses: a fraction of a millisecond."""
 PAUSE_SECONDS = 0.00005
 """Long enough for a waiting thread to wake up. Not 0: then this thread would have the lock back before it does."""

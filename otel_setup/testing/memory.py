@@ -66,6 +66,8 @@ class Memory:
             # A test looks at every span, and at the names it chose itself: no key of its machine's comes into it.
             sampler="parentbased_always_on",
             sample_rules=(),
+            # By ids that count, the share would be all or nothing.
+            exemplar_ratio=0.0 if resolved.sources["exemplar_ratio"] == "default" else settings.exemplar_ratio,
             pseudonyms=False,
         )
         return replace(resolved, settings=adapted)

@@ -87,7 +87,7 @@ def test_one_signal_over_grpc_goes_to_the_grpc_port() -> None:
     ("environ", "options", "said"),
     [
         ({}, {"collector": "collector:4317"}, "keyword collector is 'collector:4317'; expected a URL with its scheme"),
-        ({}, {"collector": "http://u:p@c:4318"}, "credentials go into the option headers"),
+        ({}, {"collector": "http://u:p@c:4318"}, "'http://***@c:4318'; expected a URL without a password"),
         ({}, {"collector": "http://c:99999"}, "expected a URL with its scheme"),
         ({f"{OTLP}ENDPOINT": "c"}, {}, f"environment {OTLP}ENDPOINT is 'c'; expected a URL with its scheme"),
         ({}, {"protocol": "http/json"}, "expected http/protobuf or grpc"),

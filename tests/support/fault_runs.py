@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -53,8 +54,11 @@ class Game:
     def answer(self) -> dict[str, Any]:
         """What it says next."""
         assert self.child.stdout is not None
+        watchdog = threading.Timer(ANSWER_SECONDS, self.child.kill)
+        watchdog.start()
         line = self.child.stdout.readline()
-        assert line, f"the game ended:\n{self.log}"
+        watchdog.cancel()
+        assert line, f"the game ended, or did not answer in {ANSWER_SECONDS:g} s:\n{self.log}"
         answer: dict[str, Any] = json.loads(line)
         return answer
 

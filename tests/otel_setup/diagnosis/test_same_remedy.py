@@ -35,18 +35,20 @@ def speaking(talk: Callable[..., None]) -> Iterator[str]:
 
 
 SERVERS: dict[str, Callable[[], AbstractContextManager[str]]] = {
+    "301": lambda: answering(301, {"Location": "https://elsewhere.example/"}),
     "401": lambda: answering(401),
     "404": lambda: answering(404),
     "413": lambda: answering(413),
     "500": lambda: answering(500),
     "503": lambda: answering(503),
+    "503, later": lambda: answering(503, {"Retry-After": "30"}),
     "closes": lambda: speaking(closes),
     "garbage": lambda: speaking(garbage),
     "hangs": lambda: speaking(hangs),
     "nobody": nobody,
     "plain for TLS": a_plain_server_for_tls,
 }
-ONLY_HTTP = {"401", "404", "413", "500", "503"}
+ONLY_HTTP = {"301", "401", "404", "413", "500", "503", "503, later"}
 CASES = [
     (name, protocol)
     for name in SERVERS

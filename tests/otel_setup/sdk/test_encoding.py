@@ -24,8 +24,8 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from otel_setup.events.record import EventType, SystemEvent
 from otel_setup.events.log_records import EventRecord
+from otel_setup.events.record import EventType, SystemEvent
 from otel_setup.privacy import Pseudonyms
 from otel_setup.sdk import encoding
 from otel_setup.sdk.encoding import encode_faster, encode_logs, encode_spans

@@ -153,6 +153,20 @@ def test_closed_it_repeats_nothing_and_counts_what_was_under_way(collector: Faul
     assert (counts.accepted["logs"], counts.failed["logs"]) == (0, 3)
 
 
+def test_closed_in_a_pause_it_ends_at_once(collector: FaultyCollector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repeating, "FIRST_PAUSE_SECONDS", 3600.0)
+    counts = ExportCounts()
+    collector.answer = OVERLOADED
+    own = RepeatingAccount("logs", collector.url, counts, retry_seconds=36_000.0)
+    official = exporter_to(collector.url, ExportCounts())._exporter
+    thread = in_a_thread(lambda: own.kept(lambda: official.export(three_records()), 3, LogRecordExportResult))
+    collector.wait_for(lambda: counts.failing_since)
+    own.close()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert counts.failed["logs"] == 3
+
+
 def test_an_answer_after_the_end_changes_the_account_no_more() -> None:
     counts = ExportCounts()
     own = RepeatingAccount("logs", "http://nowhere", counts)
