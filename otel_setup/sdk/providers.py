@@ -339,8 +339,12 @@ def _within(timeout: float, work: Sequence[Callable[[], object]]) -> bool:
     """Runs everything side by side and waits ``timeout`` seconds in all; what is not done by then is left to itself."""
     threads = [threading.Thread(target=task, daemon=True, name="otel_setup-stop") for task in work]
     deadline = time.monotonic() + timeout
+    for thread, task in zip(threads, work, strict=True):
+        try:
+            thread.start()
+        except RuntimeError:  # Python 3.12.0 to 3.12.2 start none while the interpreter exits
+            task()
     for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
+        if thread.ident is not None:
+            thread.join(max(0.0, deadline - time.monotonic()))
     return not any(thread.is_alive() for thread in threads)

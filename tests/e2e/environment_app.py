@@ -74,7 +74,7 @@ async def play(monitor: EnterpriseMonitor) -> None:
 
 
 async def be_busy(monitor: EnterpriseMonitor) -> None:
-    """Eight minutes, by the clock of the process metrics, in which memory grows; then something holds the event loop."""
+    """Eight minutes by the clock of the process metrics, in which memory grows; then something holds the loop."""
     past = EIGHT_MINUTES
     monitor.core.system = SystemMetricsCollector(clock=lambda: time.monotonic() - past)
     monitor.system_metrics.sample()
