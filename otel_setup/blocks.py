@@ -54,7 +54,8 @@ class Handle(Span):
 
         Anything else counts as a label value outside its set. The last call before the block ends decides.
         """
-        self.decided = clean_id(outcome)
+        decided = clean_id(outcome)
+        self.decided = decided if decided in a.ACTION_OUTCOMES else self._pseudonyms.text(decided)
 
     def end(self, end_time: int | None = None) -> None:
         """Does nothing: the block ends its span."""

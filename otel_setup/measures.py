@@ -169,7 +169,7 @@ def _connection_closed(instruments: Instruments, event: SystemEvent, _facts: Fac
 
 def _is_applications_own(code: object) -> bool:
     """RFC 6455, 7.4.2: 3000 to 4999 are for libraries, frameworks and applications, and as regular as any."""
-    return isinstance(code, int) and 3000 <= code <= 4999
+    return isinstance(code, int) and code in range(3000, 5000)
 
 
 def _broadcast(instruments: Instruments, event: SystemEvent, _facts: Facts) -> None:

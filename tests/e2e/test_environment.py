@@ -13,8 +13,9 @@ import pytest
 from otel_setup.config import OPTIONS
 from otel_setup.config.destinations import FIELDS
 from tests.e2e.environment_app import PLAYER
+from tests.e2e.environment_looks import KEY
 from tests.e2e.environment_runs import ROOT, SIGNALS, Row, Run, Surroundings
-from tests.e2e.environment_table import KEY, PSEUDONYM_KEY, ROWS
+from tests.e2e.environment_table import PSEUDONYM_KEY, ROWS
 from tests.support.certificates import make_certificates
 from tests.support.peers import free_ports
 

@@ -21,7 +21,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.util.types import AnyValue
 
-from otel_setup.sdk.batching import QUEUE_FULL, TOO_LATE, LogBatches, SpanBatches
+from otel_setup.sdk.account import QUEUE_FULL, TOO_LATE
+from otel_setup.sdk.batching import LogBatches, SpanBatches
 from otel_setup.sdk.suppression import suppressed
 
 PATIENCE = 60.0
