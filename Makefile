@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 DURATION ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo setup tools test test-fast drills check format generate lock clean
+.PHONY: help demo setup tools test test-fast drills bench check format generate lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ test-fast: $(READY) ## the tests that need no real peer and no waiting, in under
 drills: $(READY) ## the long proofs; their results are written to docs/proof/
 	@$(BIN)/python -m deploy tools
 	$(BIN)/python -m pytest -m drill --proof $(ARGS)
+
+bench: $(READY) ## measure what monitoring costs, beside OpenTelemetry's SDK used by hand: make bench ARGS=--quick
+	$(BIN)/python -m benchmarks $(ARGS)
 
 check: $(READY) ## lint, types, and that generated files are as generated
 	$(BIN)/ruff format --check .

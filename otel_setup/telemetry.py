@@ -218,6 +218,7 @@ class _State:
                 adopted=adopted,
                 additions=self.diversion.additions(resolved.settings) if self.diversion is not None else None,
                 watched=core.debug.wants_span,
+                on_fault=self._fault,
             )
             left = core.connect(
                 resolved.settings,
@@ -381,7 +382,14 @@ def _tracer(providers: Providers) -> Tracer | None:
 
 
 def _events_logger(providers: Providers) -> Logger:
-    return providers.loggers.get_logger(SCOPE) if providers.loggers else logs_api.NoOpLogger(SCOPE)
+    if providers.loggers is None:
+        return logs_api.NoOpLogger(SCOPE)
+    logger = providers.loggers.get_logger(SCOPE)
+    if not providers.log_processors:  # adopted ones may have others, of the application's
+        return logger
+    from otel_setup.sdk.event_log import make_event_log
+
+    return make_event_log(SCOPE, logger, providers.log_processors, providers.resource)
 
 
 def _same(old: Resolved, new: Resolved) -> bool:

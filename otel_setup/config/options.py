@@ -87,7 +87,7 @@ _IDENTITY = (
 _WAY_OUT = (
     Option(
         name="collector",
-        help="the Collector's address with its scheme; localhost at the protocol's port where not given; False exports nothing",
+        help="the Collector's address with its scheme; this machine's where not given; False exports nothing",
         default=None,
         environment=(("OTEL_EXPORTER_OTLP_ENDPOINT", str),),
         check=p.endpoint,

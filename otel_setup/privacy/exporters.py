@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_setup.privacy.sanitizer import Sanitizer
+from otel_setup.sdk.pacing import in_portions
 
 _T = TypeVar("_T")
 
@@ -26,7 +27,7 @@ class _Copier:
 
     def copies(self, batch: Sequence[_T], copy: Callable[[_T], _T]) -> list[_T]:
         made = []
-        for item in batch:
+        for item in in_portions(batch):
             try:
                 made.append(copy(item))
             except Exception as fault:  # noqa: BLE001 - better lost than exported with a name in it

@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from otel_setup.catalogue.attributes import SIGNALS
 from otel_setup.config.settings import Destination
 from otel_setup.sdk.account import ExportCounts
+from otel_setup.sdk.encoding import encode_faster
 from otel_setup.sdk.ended import end_series
 from otel_setup.sdk.grpc_tls import grpc_credentials
 from otel_setup.sdk.http_session import ExportSession
@@ -118,7 +119,9 @@ def _points(data: MetricsData) -> int:
 
 def _official(signal: str, destination: Destination) -> Any:
     """OpenTelemetry's own exporter. It gets every option, or it would look into the environment by its own rules."""
-    return _over_grpc(signal, destination) if destination.protocol == "grpc" else _over_http(signal, destination)
+    if destination.protocol == "grpc":
+        return _over_grpc(signal, destination)
+    return encode_faster(_over_http(signal, destination))
 
 
 def _over_http(signal: str, destination: Destination) -> Any:

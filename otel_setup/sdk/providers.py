@@ -116,6 +116,8 @@ class Providers:
         tracers, loggers: None where the signal is off.
         registry: what /metrics shows.
         periodic: exports metrics; None where they are not exported by OTLP.
+        resource: who exports.
+        log_processors: all that log records go through; none where ``loggers`` is adopted.
         flushes: export what waits, each given its milliseconds.
         stops: export what waits and end.
     """
@@ -125,6 +127,8 @@ class Providers:
     loggers: AnyLoggerProvider | None
     registry: CollectorRegistry
     periodic: _PeriodicReader | None
+    resource: Resource
+    log_processors: tuple[LogRecordProcessor, ...]
     flushes: tuple[Callable[[int], object], ...]
     stops: tuple[Callable[[int], object], ...]
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -140,12 +144,19 @@ class Providers:
             self.periodic.collected.wait(FIRST_COLLECTION_SECONDS)
 
     def flush(self, timeout: float) -> bool:
-        """Exports what waits, within ``timeout`` seconds.
+        """Exports what waits, within ``timeout`` seconds. False where something did not arrive by then.
 
         The reader behind /metrics is left alone: a flush would queue a second collection for its next scrape.
         """
         milliseconds = int(timeout * 1000)
-        return _within(timeout, [partial(flush, milliseconds) for flush in self.flushes])
+        arrived: list[bool] = []
+
+        def run(flush: Callable[[int], object]) -> None:
+            arrived.append(bool(flush(milliseconds)))
+
+        # The margin is for those whose time is up to say so.
+        in_time = _within(timeout + MARGIN_SECONDS, [partial(run, flush) for flush in self.flushes])
+        return in_time and all(arrived)
 
     def shutdown(self, timeout: float) -> bool:
         """Exports what waits and stops, all signals side by side, within ``timeout`` seconds in all. Once is enough.
@@ -182,12 +193,14 @@ class _Start:
         sanitise: Sanitise | None,
         additions: Additions,
         watched: Callable[[Attributes], bool] | None,
+        on_fault: Callable[[Exception], object],
     ) -> None:
         self.settings = settings
         self.counts = counts
         self.sanitise = sanitise
         self.additions = additions
         self.watched = watched
+        self.on_fault = on_fault
         self.resource = resource_of(settings)
         self.keeping = Keeping(settings.exemplar_ratio)
         # Limits by class: the SDK knows no general one.
@@ -225,6 +238,7 @@ class _Start:
             spans = SpanBatches(
                 self._sanitised_spans(CountedSpans(settings.destinations[TRACES], self.counts)),
                 partial(self.counts.drop, TRACES),
+                self.on_fault,
                 queue_size=settings.span_queue_size,
                 batch_size=settings.span_batch_size,
                 delay=settings.span_batch_delay,
@@ -243,6 +257,7 @@ class _Start:
             records = LogBatches(
                 self._sanitised_logs(CountedLogs(settings.destinations[LOGS], self.counts)),
                 partial(self.counts.drop, LOGS),
+                self.on_fault,
                 queue_size=settings.queue_size,
                 batch_size=settings.batch_size,
                 delay=settings.batch_delay,
@@ -281,6 +296,7 @@ def start(
     adopted: Adopted | None = None,
     additions: Additions | None = None,
     watched: Callable[[Attributes], bool] | None = None,
+    on_fault: Callable[[Exception], object] = lambda fault: None,
 ) -> Providers:
     """Starts the providers of a configuration.
 
@@ -290,8 +306,9 @@ def start(
         adopted: providers to add the exports to, instead of starting some for these signals.
         additions: what is added for tests.
         watched: whether somebody looks at what a first span's attributes name.
+        on_fault: told what an exporter raised.
     """
-    begun = _Start(settings, counts, sanitise, additions or Additions(), watched)
+    begun = _Start(settings, counts, sanitise, additions or Additions(), watched, on_fault)
     readers, periodic, registry = begun.readers()
     meters = MeterProvider(
         metric_readers=readers,
@@ -323,6 +340,8 @@ def start(
         loggers=loggers,
         registry=registry,
         periodic=periodic,
+        resource=begun.resource,
+        log_processors=() if adopted and adopted.loggers else tuple(log_processors),
         flushes=tuple(flushes),
         stops=tuple(stops),
     )
