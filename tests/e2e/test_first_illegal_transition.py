@@ -16,7 +16,7 @@ from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData, Nu
 import otel_setup
 from deploy.prometheus import FEATURES
 from otel_setup.instruments import Instruments
-from otel_setup.sdk.exporters import CountingMetricExporter
+from otel_setup.sdk.exporters import CountedMetrics
 from otel_setup.sdk.providers import Providers
 from otel_setup.testing import fresh_telemetry
 from tests.e2e.support import METRIC_INTERVAL, SETTLE_SECONDS
@@ -92,7 +92,7 @@ async def test_the_zeros_come_first_however_soon_the_game_begins(monkeypatch: py
         exported[str(resource.resource.attributes["service.instance.id"])].append(illegal_transitions(resource))
         return MetricExportResult.SUCCESS
 
-    monkeypatch.setattr(CountingMetricExporter, "export", export)
+    monkeypatch.setattr(CountedMetrics, "export", export)
     for _ in range(20):
         with fresh_telemetry() as recorded:
             telemetry = otel_setup.configure(collector="http://127.0.0.1:9", traces=False, logs=False)
