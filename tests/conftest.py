@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,10 @@ def telemetry() -> Iterator[Recorded]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keys that tests make are the tests' own, and not those of whoever runs them."""
+    """Keys and sockets that tests make are the tests' own, and not those of whoever runs them; nor are signals."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell lets its jobs in the background ignore Ctrl-C, and with them every program that a test starts.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = tempfile.TemporaryDirectory(prefix="otel-setup-tests-")
     config.add_cleanup(folder.cleanup)
     os.environ["XDG_CONFIG_HOME"] = folder.name
