@@ -130,7 +130,7 @@ class EnterpriseMonitor(Recorder):
     def get_monitoring_status(self) -> dict[str, Any]:
         """What runs, and how much is held."""
         core = self.core
-        tracing = core.settings.traces and not core.settings.disabled
+        tracing = bool(core.settings.traces) and not core.settings.disabled
         return {
             "service_name": self.service_name,
             "collectors": {"metrics": True, "game_metrics": True, "system_metrics": True, "tracer": tracing},

@@ -181,8 +181,8 @@ class SpanScope:
 
     def fail(self, error_type: str, message: object) -> None:
         """Marks the span as failed, and its trace to be kept."""
-        self.keep()
         with self._core.faults.guard("tracing"):
+            self.span.set_attribute(a.TRACE_KEPT.name, True)
             self.span.set_attribute(a.ERROR_TYPE.name, error_type)
             if self.span.is_recording():
                 text = self._core.pseudonyms.text(clean_text(message, _MESSAGE_LENGTH))

@@ -435,10 +435,12 @@ def test_a_signal_that_the_application_ignores_stays_ignored() -> None:
 
 def test_the_first_process_of_a_container_ignores_the_signal_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getpid", lambda: 1)
-    before = signal.getsignal(signal.SIGTERM)
-    assert before == signal.SIG_DFL
-    assert not Sigterm(list).install()
-    assert signal.getsignal(signal.SIGTERM) == before
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        assert not Sigterm(list).install()
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_outside_the_main_thread_nothing_is_installed() -> None:

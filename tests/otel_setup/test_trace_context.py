@@ -224,7 +224,7 @@ async def test_an_operations_result_and_exception_are_its_own(traced: Traced) ->
         "param.cached": True,
     }
     assert (spans["db.load"].status.code, spans["db.save"].status.code) == (0, 2)
-    assert attributes(spans["db.save"]) == {"error.type": "LookupError"}
+    assert attributes(spans["db.save"]) == {"error.type": "LookupError", "otel_setup.trace.kept": True}
 
 
 async def test_a_cancelled_operation_is_no_error(traced: Traced) -> None:
