@@ -5,6 +5,7 @@ Global providers can be set once in a process, so each case runs in a process of
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from textwrap import dedent
@@ -38,6 +39,19 @@ APPLICATION = """
         async with monitor.monitor_action_processing("game1", "play", "player1"):
             own.add(1)
 """
+
+
+NEED_MORE = {
+    "asyncio.event_loop.lag",
+    "asyncio.event_loop.max_lag",
+    "asyncio.task.count",
+    "cpython.gc.pause.duration",
+    "http.server.request.duration",
+    "liap_tui.asyncio.tasks",
+    "liap_tui.cpu.usage",
+    "liap_tui.memory.growth_rate",
+    "otel_setup.export.waiting",
+}
 
 
 def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -145,3 +159,45 @@ def test_logging_goes_its_own_way_unless_ours_is_asked_for() -> None:
         assert done.returncode == 0, done.stderr
         lines = [record for record in receiver.log_records() if record.body.string_value == "a line"]
         assert len(lines) == expected
+
+
+def test_every_signal_of_the_catalogue_arrives_at_foreign_providers() -> None:
+    """But for what needs more than a game: a loop that is watched, an ASGI server, exports of ours, some minutes."""
+    done = run(
+        """
+        from otel_setup.catalogue import EVENTS
+        from tests.e2e.play import play_everything
+
+        async def everything():
+            monitor = otel_setup.get_enterprise_monitor()
+            await play_everything(monitor)
+            for event in EVENTS:
+                await monitor.record_event(event.name)
+
+        asyncio.run(everything())
+        arrived = {
+            metric.name
+            for resource in points.get_metrics_data().resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        }
+        catalogue = otel_setup.get_enterprise_monitor().core.catalogue
+        missing_metrics = {built.name for built in catalogue.metrics} - arrived
+        published = {record.log_record.event_name for record in records.get_finished_logs()}
+        missing_events = {str(event.name) for event in EVENTS} - published
+        ended = sorted({span.name for span in spans.get_finished_spans()})
+        print(json.dumps([sorted(missing_metrics), sorted(missing_events), ended]))
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    metrics, events, spans = json.loads(done.stdout)
+    assert set(metrics) <= NEED_MORE
+    assert events == []
+    assert spans == [
+        "action.declare",
+        "action.play_pieces",
+        "phase.preparation",
+        "save",
+        "state_transition.preparation_to_round_start",
+        "state_transition.waiting_to_preparation",
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import tracemalloc
 from urllib.request import urlopen
 
 import pytest
@@ -82,6 +83,27 @@ def test_label_sets_beyond_the_limit_are_one_and_nothing_is_lost(telemetry: Reco
     assert sum(point.as_int for point in points) == 1000  # type: ignore[attr-defined]
     assert len(on_metrics) == 501
     assert sum(on_metrics.values()) == 1000
+
+
+def test_a_hundred_thousand_label_values_cost_no_more_than_the_limit(telemetry: Recorded) -> None:
+    """Without a limit they took 120 MB, and each collection a second of the interpreter."""
+    with receiving() as receiver:
+        handle = otel_setup.configure(collector=receiver.url, metric_interval=3600, log_level=False)
+        counter = metrics.get_meter("application").create_counter("application.hits")
+        for number in range(2_500):
+            counter.add(1, {"who": f"player{number}"})
+        tracemalloc.start()
+        try:
+            for number in range(2_500, 100_000):
+                counter.add(1, {"who": f"player{number}"})
+            grown, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert handle.shutdown(20)
+    points = points_of(receiver, "application.hits")
+    assert len(points) == 2001
+    assert sum(point.as_int for point in points) == 100_000  # type: ignore[attr-defined]
+    assert grown < 1_000_000, "bytes"
 
 
 def test_a_limit_below_what_the_catalogue_declares_is_refused(telemetry: Recorded) -> None:
