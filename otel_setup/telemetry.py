@@ -22,23 +22,23 @@ from opentelemetry._logs import Logger
 from opentelemetry.trace import Tracer
 
 from otel_setup import config as configuration
-from otel_setup import logging_bridge, prometheus
+from otel_setup import prometheus
 from otel_setup.config import ConfigError, Options, Resolved, Settings
 from otel_setup.connection import Connection
 from otel_setup.core import SCOPE, Core
+from otel_setup.doors import Doors
 from otel_setup.exits import Shutdowns, at_end_of_worker
 from otel_setup.faults import Faults
 from otel_setup.health import Health, health_of
 from otel_setup.privacy import Redaction
-from otel_setup.prometheus import MetricsServer, start_metrics_server
 from otel_setup.sdk.global_state import GlobalState
 from otel_setup.signals import Sigterm
 
 if TYPE_CHECKING:
     from otel_setup.asgi import ObservabilityMiddleware
-    from otel_setup.control import ControlServer
     from otel_setup.correlation import ASGIApp
-    from otel_setup.sdk.providers import Additions, Adopted, Providers, Sanitise
+    from otel_setup.privacy.sanitizer import Sanitizer
+    from otel_setup.sdk.providers import Additions, Providers
 
 _logger = logging.getLogger("otel_setup")
 
@@ -140,8 +140,7 @@ class _State:
         self._exposition: prometheus.Exposition | None = None
         self._inherited: Resolved | None = None
         self.diversion: Diversion | None = None
-        self._metrics_server: MetricsServer | None = None
-        self._control: ControlServer | None = None
+        self._doors = Doors()
         self._global = GlobalState(SCOPE, self._fault)
         self._shutdowns = Shutdowns()
         self._sigterm = Sigterm(self.stop_completely)
@@ -211,10 +210,11 @@ class _State:
             core = self._core or Core(resolved.settings, self._faults)
             adopted = self._global.adopted(adopt=resolved.settings.adopt)
             old = self._providers
+            sanitizer = _sanitizer(core, resolved.settings)
             providers = start(
                 resolved.settings,
                 core.exports,
-                _sanitise(core, resolved.settings),
+                sanitizer,
                 adopted=adopted,
                 additions=self.diversion.additions(resolved.settings) if self.diversion is not None else None,
                 watched=core.debug.wants_span,
@@ -228,9 +228,14 @@ class _State:
             )
             self._core, self._providers, self._exposition = core, providers, None
             self._global.publish(providers, resolved.settings.propagators)
-            self._serve_metrics(resolved.settings)
-            self._bridge_logging(core, resolved, providers, adopted)
-            self._open_control(core, resolved.settings)
+            self._doors.open(core, resolved.settings, self._describe)
+            self._doors.bridge_logging(
+                core,
+                resolved,
+                self._global.loggers if providers.loggers else None,
+                adopted=adopted is not None and adopted.loggers is not None,
+                sanitizer=sanitizer,
+            )
             self._inherited = None
             self._telemetry = telemetry = Telemetry(core, resolved, providers)
         at_end_of_worker(self.stop_at_exit)
@@ -252,9 +257,7 @@ class _State:
             self._telemetry = None
             left = telemetry.core.disconnect()
             self._global.withdraw()
-            self._serve_metrics(None)
-            self._open_control(telemetry.core, None)
-            logging_bridge.uninstall()
+            self._doors.close()
         arrived = _drain(left, telemetry._providers, timeout)
         if self._telemetry is None:
             self._sigterm.uninstall()
@@ -281,11 +284,7 @@ class _State:
             self._core = self._telemetry = self._exposition = self._inherited = None
             self._faults = Faults()
             self._global.restore()
-            self._serve_metrics(None)
-            if self._control is not None:
-                self._control.stop()
-                self._control = None
-            logging_bridge.uninstall()
+            self._doors.close()
         self._sigterm.uninstall()
         if providers is not None:
             providers.shutdown(0.1)
@@ -304,53 +303,9 @@ class _State:
         self._core.after_fork(self._faults)
         if self._telemetry is not None:
             self._inherited = self._telemetry._resolved
-        self._providers = self._telemetry = self._exposition = self._control = None
+        self._providers = self._telemetry = self._exposition = None
+        self._doors.after_fork()
         self._global.withdraw()
-
-    def _serve_metrics(self, settings: Settings | None) -> None:
-        """Serves /metrics by itself, if a configuration says so, and at one address at a time."""
-        if self._metrics_server is not None:
-            self._metrics_server.stop()
-            self._metrics_server = None
-        if settings is not None and settings.metrics_port is not None:
-            try:
-                self._metrics_server = start_metrics_server(settings.metrics_port, settings.metrics_host)
-            except OSError as taken:
-                # Another worker of the same server has it. Its game must run all the same.
-                self._faults.note("metrics_port", f"/metrics is not served at port {settings.metrics_port}: {taken}")
-
-    def _open_control(self, core: Core, settings: Settings | None) -> None:
-        """Opens the door for the command ``debug``, if a configuration says so."""
-        if self._control is not None:
-            self._control.stop()
-            self._control = None
-        if settings is not None and settings.control_socket:
-            from otel_setup.control import ControlServer
-
-            try:
-                self._control = ControlServer(core.debug, self._describe, core.faults)
-            except OSError as problem:
-                core.faults.note("control_socket", f"`python -m otel_setup debug` cannot reach this process: {problem}")
-
-    def _bridge_logging(self, core: Core, resolved: Resolved, providers: Providers, adopted: Adopted | None) -> None:
-        """Exports what is logged, if there is somewhere to export it to.
-
-        An application with a logger provider of its own has its own way from logging to it, most likely; ours then
-        comes only if it was asked for, and sanitises itself, because that provider's exporters do not.
-        """
-        settings = resolved.settings
-        adopts = adopted is not None and adopted.loggers is not None
-        asked_for = not adopts or resolved.sources["log_level"] != "default"
-        if providers.loggers is None or not settings.log_level or not asked_for:
-            logging_bridge.uninstall()
-            return
-        sanitise = _sanitise(core, settings) if adopts else None
-        logging_bridge.install(
-            self._global.loggers,
-            settings.log_level,
-            sanitizer=sanitise.sanitizer if sanitise else None,
-            on_fault=self._fault,
-        )
 
     def _registry(self) -> prometheus.CollectorRegistry:
         self.core  # noqa: B018 - makes sure that there is something to scrape
@@ -362,10 +317,9 @@ class _State:
         return {"service": settings.service, "instance": settings.instance_id}
 
 
-def _sanitise(core: Core, settings: Settings) -> Sanitise | None:
+def _sanitizer(core: Core, settings: Settings) -> Sanitizer | None:
     """What takes names and secrets out of everything exported; None where nothing is, or nobody wants it."""
     from otel_setup.privacy.sanitizer import Sanitizer
-    from otel_setup.sdk.providers import Sanitise
 
     leaves = settings.destinations or "console" in (*settings.traces, *settings.logs)
     if not settings.pseudonyms or settings.disabled or not leaves:
@@ -374,7 +328,7 @@ def _sanitise(core: Core, settings: Settings) -> Sanitise | None:
         pseudonyms = core.pseudonyms_by(settings)
     except ValueError as problem:
         raise ConfigError([f"the key of players' pseudonyms: {problem}"]) from None
-    return Sanitise(Sanitizer(pseudonyms, Redaction()), lambda fault: core.faults.count("export", fault))
+    return Sanitizer(pseudonyms, Redaction())
 
 
 def _tracer(providers: Providers) -> Tracer | None:

@@ -14,7 +14,7 @@ from otel_setup.catalogue.build import BuiltMetric
 from otel_setup.config.destinations import destinations
 from otel_setup.config.errors import ConfigError
 from otel_setup.config.finding import ENVIRONMENT, checked, from_environment
-from otel_setup.config.options import OPTIONS, Option
+from otel_setup.config.options import OPTIONS, PROMETHEUS_PORT, Option
 from otel_setup.config.settings import Options, Resolved, Settings
 from otel_setup.config.unused import unused
 from otel_setup.game_model import GameModel
@@ -94,7 +94,7 @@ def _derive(values: dict[str, Any], sources: Mapping[str, str]) -> None:
         for signal in ("traces", "logs"):
             values[signal] = tuple(dict.fromkeys((*values[signal], "console"))) if values[signal] else ()
     if "prometheus" in values["metrics"] and sources["metrics_port"] == "default":
-        values["metrics_port"] = next(option for option in OPTIONS if option.name == "metrics_port").check(True)
+        values["metrics_port"] = PROMETHEUS_PORT
 
 
 def _together(values: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:

@@ -15,16 +15,13 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from otel_setup.catalogue.attributes import SIGNALS
 from otel_setup.config.settings import Destination
-from otel_setup.sdk.account import ExportCounts
+from otel_setup.sdk.account import LOGS, METRICS, TRACES, ExportCounts
 from otel_setup.sdk.encoding import encode_faster
 from otel_setup.sdk.ended import end_series
 from otel_setup.sdk.grpc_tls import grpc_credentials
 from otel_setup.sdk.http_session import ExportSession
 from otel_setup.sdk.repeating import RepeatingAccount
-
-TRACES, METRICS, LOGS = SIGNALS
 
 
 class CountedSpans(SpanExporter):

@@ -39,13 +39,14 @@ from opentelemetry.util.types import Attributes
 from prometheus_client import CollectorRegistry
 
 from otel_setup.config import Settings
+from otel_setup.core import SCOPE
 from otel_setup.privacy.exporters import SanitizingLogExporter, SanitizingSpanExporter
 from otel_setup.privacy.sanitizer import Sanitizer
 from otel_setup.prometheus.reader import make_reader
-from otel_setup.sdk.account import ExportCounts
+from otel_setup.sdk.account import LOGS, METRICS, TRACES, ExportCounts
 from otel_setup.sdk.batching import LogBatches, SpanBatches
 from otel_setup.sdk.correlating import CorrelateRecords, CorrelateSpans
-from otel_setup.sdk.exporters import LOGS, METRICS, TRACES, CountedLogs, CountedMetrics, CountedSpans
+from otel_setup.sdk.exporters import CountedLogs, CountedMetrics, CountedSpans
 from otel_setup.sdk.resource import make_resource
 from otel_setup.sdk.sampling import Keeping, KeepMarks, make_exemplar_filter, make_sampler
 
@@ -65,14 +66,6 @@ _INSTRUMENTS = (
 )
 
 
-@dataclass(frozen=True)
-class Sanitise:
-    """Who takes names and secrets out, and who is told what could not be sanitised and therefore did not leave."""
-
-    sanitizer: Sanitizer
-    failed: Callable[[Exception], object]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Adopted:
     """Providers that the application installed. A signal's is None where the application has none."""
@@ -89,11 +82,6 @@ class Additions:
     log_processors: Sequence[LogRecordProcessor] = ()
     metric_readers: Sequence[MetricReader] = ()
     id_generator: IdGenerator | None = None
-
-    @property
-    def any(self) -> bool:
-        """Whether there is any."""
-        return bool(self.span_processors or self.log_processors or self.metric_readers or self.id_generator)
 
 
 class _PeriodicReader(PeriodicExportingMetricReader):
@@ -190,14 +178,14 @@ class _Start:
         self,
         settings: Settings,
         counts: ExportCounts,
-        sanitise: Sanitise | None,
+        sanitizer: Sanitizer | None,
         additions: Additions,
         watched: Callable[[Attributes], bool] | None,
         on_fault: Callable[[Exception], object],
     ) -> None:
         self.settings = settings
         self.counts = counts
-        self.sanitise = sanitise
+        self.sanitizer = sanitizer
         self.additions = additions
         self.watched = watched
         self.on_fault = on_fault
@@ -247,7 +235,7 @@ class _Start:
             processors.append(spans)
         if self.prints(settings.traces):
             processors.append(BatchSpanProcessor(self._sanitised_spans(ConsoleSpanExporter())))
-        return [KeepMarks(self.keeping), CorrelateSpans(but_not="otel_setup"), *processors] if processors else []
+        return [KeepMarks(self.keeping), CorrelateSpans(but_not=SCOPE), *processors] if processors else []
 
     def log_processors(self) -> list[LogRecordProcessor]:
         """What log records go through; none where nobody wants them."""
@@ -266,7 +254,7 @@ class _Start:
             processors.append(records)
         if self.prints(settings.logs):
             processors.append(BatchLogRecordProcessor(self._sanitised_logs(ConsoleLogRecordExporter())))
-        return [CorrelateRecords(but_not="otel_setup"), *processors] if processors else []
+        return [CorrelateRecords(but_not=SCOPE), *processors] if processors else []
 
     def tracers(self) -> TracerProvider:
         """A tracer provider of our own."""
@@ -280,18 +268,16 @@ class _Start:
         )
 
     def _sanitised_spans(self, exporter: SpanExporter) -> SpanExporter:
-        sanitise = self.sanitise
-        return SanitizingSpanExporter(exporter, sanitise.sanitizer, sanitise.failed) if sanitise else exporter
+        return SanitizingSpanExporter(exporter, self.sanitizer, self.on_fault) if self.sanitizer else exporter
 
     def _sanitised_logs(self, exporter: LogRecordExporter) -> LogRecordExporter:
-        sanitise = self.sanitise
-        return SanitizingLogExporter(exporter, sanitise.sanitizer, sanitise.failed) if sanitise else exporter
+        return SanitizingLogExporter(exporter, self.sanitizer, self.on_fault) if self.sanitizer else exporter
 
 
 def start(
     settings: Settings,
     counts: ExportCounts,
-    sanitise: Sanitise | None = None,
+    sanitizer: Sanitizer | None = None,
     *,
     adopted: Adopted | None = None,
     additions: Additions | None = None,
@@ -302,13 +288,13 @@ def start(
 
     Parameters:
         counts: takes the account of exports.
-        sanitise: makes what leaves fit to leave; None where nothing does.
+        sanitizer: makes what leaves fit to leave; None where nothing does.
         adopted: providers to add the exports to, instead of starting some for these signals.
         additions: what is added for tests.
         watched: whether somebody looks at what a first span's attributes name.
-        on_fault: told what an exporter raised.
+        on_fault: told what an exporter raised, and what could not be sanitised and therefore did not leave.
     """
-    begun = _Start(settings, counts, sanitise, additions or Additions(), watched, on_fault)
+    begun = _Start(settings, counts, sanitizer, additions or Additions(), watched, on_fault)
     readers, periodic, registry = begun.readers()
     meters = MeterProvider(
         metric_readers=readers,
