@@ -22,6 +22,7 @@ SIGNALS = ("traces", "metrics", "logs")
 REDEAL_OUTCOMES = ("requested", "accepted", "declined", "timed_out")
 DECLARATION_OUTCOMES = ("hit", "zero_kept", "missed")
 ROOM_HEALTH = ("healthy", "idle", "warning", "critical")
+GAP_REASONS = ("overwritten", "queue_full", "bytes", "upstream", "before")
 CLOSE_CODES = tuple(str(code) for code in (*range(1000, 1004), *range(1005, 1016)))
 """The codes RFC 6455 §7.4.1 and the IANA registry assign; applications' own codes count as ``other``."""
 
@@ -293,6 +294,48 @@ LAST_SEQUENCE = Attribute(
     name="producer.last_sequence", key="last_sequence", type=INT, description="Events emitted in this epoch."
 )
 LIVE_GAMES = Attribute(name="producer.live_games", key="live_games", type=INT, description="Games being played.")
+HEARTBEAT_SECONDS = Attribute(
+    name="producer.heartbeat_seconds",
+    key="heartbeat_seconds",
+    type=DOUBLE,
+    description="Seconds to the next heartbeat: who is silent for three of them is taken for lost.",
+)
+SNAPSHOT_SECONDS = Attribute(
+    name="producer.snapshot_seconds",
+    key="snapshot_seconds",
+    type=DOUBLE,
+    description="Seconds in which every live game is described once.",
+)
+PRODUCER_ID = Attribute(
+    name="producer.id",
+    key="producer",
+    description="``instance-epoch``: whose sequence of events it is.",
+    examples=("0b6a5f0e-0a51-4b57-9d0e-4f1a2b3c4d5e-9f8e7d6c",),
+)
+GAP_FIRST = Attribute(
+    name="stream.gap.first", key="first", type=INT, description="Sequence of the first event that is missing."
+)
+GAP_LAST = Attribute(
+    name="stream.gap.last", key="last", type=INT, description="Sequence of the last event that is missing."
+)
+GAP_COUNT = Attribute(
+    name="stream.gap.count",
+    key="count",
+    type=INT,
+    description="How many are missing; of a filtered reader's queue only those it wanted are counted.",
+)
+GAP_REASON = Attribute(
+    name="stream.gap.reason",
+    key="reason",
+    values=GAP_REASONS,
+    description="Why: the history or a queue was full, or they never arrived here.",
+)
+STREAM_CURSOR = Attribute(
+    name="stream.cursor",
+    key="cursor",
+    description="``epoch-sequence``: where a reader stands, and where it may go on.",
+    examples=("9f8e7d6c-42",),
+)
 BLOCKED_SECONDS = Attribute(
     name="event_loop.blocked_seconds",
     key="blocked_seconds",

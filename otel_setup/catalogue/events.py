@@ -52,6 +52,15 @@ class EventType(StrEnum):
     DECLARATION_SCORED = "declaration.scored"
     GAME_SNAPSHOT = "game.snapshot"
     PRODUCER_HEARTBEAT = "producer.heartbeat"
+    PRODUCER_STOPPED = "producer.stopped"
+    PRODUCER_LOST = "producer.lost"
+    PRODUCER_RETURNED = "producer.returned"
+    GAME_LOST = "game.lost"
+    GAME_RETURNED = "game.returned"
+    STREAM_GAP = "stream.gap"
+    STREAM_GAP_FILLED = "stream.gap.filled"
+    STREAM_BOOKMARK = "stream.bookmark"
+    STREAM_RESET = "stream.reset"
     EVENT_LOOP_BLOCKED = "event_loop.blocked"
     CONNECTION_MESSAGE = "connection.message"
     ACTION_DEQUEUED = "action.dequeued"
@@ -75,6 +84,8 @@ _PLAYER = (a.GAME_ID, a.ROOM_ID, a.PLAYER_ID, a.CORRELATION_ID)
 _CONNECTION = (a.CONNECTION_ID, a.ROOM_ID, a.GAME_ID, a.PLAYER_ID, a.CORRELATION_ID)
 _BROADCAST = (*_CONNECTION, a.RECIPIENTS, a.BROADCAST_MS, a.SUCCESS, a.BROADCAST_EVENT)
 _ERROR = (*_PLAYER, a.ERROR_TYPE, a.ERROR_MESSAGE, a.STACK_TRACE, a.STATE_NAME, a.REPORTED_BY)
+_PRODUCER = (a.PRODUCER_ID, a.PRODUCER_EPOCH, a.LAST_SEQUENCE, a.LIVE_GAMES)
+_GAP = (a.PRODUCER_ID, a.GAP_FIRST, a.GAP_LAST, a.GAP_COUNT)
 
 _DECLARED: tuple[Event, ...] = (
     Event(
@@ -243,7 +254,59 @@ _DECLARED: tuple[Event, ...] = (
         name=EventType.PRODUCER_HEARTBEAT,
         description="The producer lives; its count of events shows a reader whether the tail is missing.",
         severity=Severity.DEBUG,
+        attributes=(a.PRODUCER_EPOCH, a.LAST_SEQUENCE, a.LIVE_GAMES, a.HEARTBEAT_SECONDS, a.SNAPSHOT_SECONDS),
+    ),
+    Event(
+        name=EventType.PRODUCER_STOPPED,
+        description="The producer's epoch ends here, in good order: nothing comes after it.",
         attributes=(a.PRODUCER_EPOCH, a.LAST_SEQUENCE, a.LIVE_GAMES),
+    ),
+    Event(
+        name=EventType.PRODUCER_LOST,
+        description="A producer has been silent for three heartbeats; what came after its last event is not known.",
+        severity=Severity.ERROR,
+        attributes=_PRODUCER,
+    ),
+    Event(
+        name=EventType.PRODUCER_RETURNED,
+        description="A producer that was taken for lost is heard of again.",
+        attributes=_PRODUCER,
+    ),
+    Event(
+        name=EventType.GAME_LOST,
+        description="A game's server is silent: it is closed for the time being, and counts as neither ended nor "
+        "abandoned.",
+        severity=Severity.WARN,
+        attributes=(*_GAME, a.PRODUCER_ID, a.STATE_NAME),
+    ),
+    Event(
+        name=EventType.GAME_RETURNED,
+        description="A game that was lost with its server is live again.",
+        attributes=(*_GAME, a.PRODUCER_ID, a.STATE_NAME),
+    ),
+    Event(
+        name=EventType.STREAM_GAP,
+        description="Events are missing here: the reader was too slow, or they never arrived.",
+        severity=Severity.WARN,
+        attributes=(*_GAP, a.GAP_REASON),
+    ),
+    Event(
+        name=EventType.STREAM_GAP_FILLED,
+        description="Some of the events that a gap reported as missing have come after all.",
+        attributes=_GAP,
+    ),
+    Event(
+        name=EventType.STREAM_BOOKMARK,
+        description="Nothing that the reader wants has happened; it may go on from here.",
+        severity=Severity.DEBUG,
+        attributes=(a.STREAM_CURSOR,),
+    ),
+    Event(
+        name=EventType.STREAM_RESET,
+        description="The place from which the reader wanted to go on is not of this stream: it begins anew with what "
+        "is kept.",
+        severity=Severity.WARN,
+        attributes=(a.STREAM_CURSOR,),
     ),
     Event(
         name=EventType.EVENT_LOOP_BLOCKED,

@@ -54,7 +54,7 @@ PROCESS = Group(
 HTTP = Group("HTTP", "Requests to the server, beside its sockets.", ("http",))
 ERRORS = Group("Errors", "What went wrong outside the groups above.", ("error",))
 BUSINESS = Group("Business", "What this game declares for itself.", ("business",))
-OWN = Group("Own health", "Whether monitoring itself works, and exactly what it lost.", ("producer", "debug"))
+OWN = Group("Own health", "Whether monitoring itself works, and exactly what it lost.", ("producer", "debug", "stream"))
 UNGROUPED = Group("More", "What belongs to none of the groups above.")
 GROUPS = (GAMES, STATES, ACTIONS, PLAYERS, ROOMS, SOCKETS, HTTP, PROCESS, ERRORS, BUSINESS, OWN, UNGROUPED)
 

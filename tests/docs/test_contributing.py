@@ -41,7 +41,8 @@ class Checkout:
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
         """Runs a command as in the activated environment."""
         environment = {
-            **os.environ,
+            # Some test runners set a width for themselves, at which the command would wrap what the page shows.
+            **{name: value for name, value in os.environ.items() if name != "COLUMNS"},
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(self.folder),
             "PYTHONDONTWRITEBYTECODE": "1",

@@ -322,6 +322,16 @@ CASES = [
     Case("producer.debug.started", {}, NOTHING, ids={}),
     Case("producer.debug.ended", {}, NOTHING, ids={}),
     Case("producer.heartbeat", {"epoch": "x", "last_sequence": 3, "live_games": 1}, NOTHING, ids={}),
+    Case("producer.stopped", {"epoch": "x", "last_sequence": 3, "live_games": 1}, NOTHING, ids={}),
+    # --- said of the stream itself, by whoever reads it: the games they tell of are counted by their own server ---
+    Case("producer.lost", {"producer": "i-x", "last_sequence": 3}, NOTHING, ids={}),
+    Case("producer.returned", {"producer": "i-x", "last_sequence": 3}, NOTHING, ids={}),
+    Case("game.lost", {"producer": "i-x"}, NOTHING),
+    Case("game.returned", {"producer": "i-x"}, NOTHING),
+    Case("stream.gap", {"first": 1, "last": 2, "count": 2, "reason": "upstream"}, NOTHING, ids={}),
+    Case("stream.gap.filled", {"first": 1, "last": 2, "count": 2}, NOTHING, ids={}),
+    Case("stream.bookmark", {"cursor": "x-2"}, NOTHING, ids={}),
+    Case("stream.reset", {"cursor": "x-2"}, NOTHING, ids={}),
 ]
 
 
