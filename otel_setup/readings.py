@@ -86,7 +86,7 @@ def _standard(system: SystemMetricsCollector) -> Readings:
 def _dropped(core: Core) -> dict[str, int]:
     bounds = dict.fromkeys(a.BOUND.values, 0) if isinstance(a.BOUND.values, tuple) else {}
     with core.lock:
-        statistics = core.stream.get_statistics()
+        dropped = core.stream.dropped()
         return (
             bounds
             | core.ledger.dropped
@@ -94,8 +94,8 @@ def _dropped(core: Core) -> dict[str, int]:
                 "max_active_correlations": evicted_count(),
                 "max_correlation_metadata": dropped_metadata_count(),
                 "max_trace_contexts": core.trace_contexts_dropped,
-                "history_size": statistics["dropped_history"],
-                "subscriber_queue": statistics["dropped_subscribers"],
+                "history_size": dropped["dropped_history"],
+                "subscriber_queue": dropped["dropped_subscribers"],
             }
             | core.system.dropped()
         )

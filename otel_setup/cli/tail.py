@@ -24,7 +24,7 @@ _FAMILY_STYLES = {
     **dict.fromkeys(("state", "phase"), "36"),  # cyan: where it is
     **dict.fromkeys(("action", "player", "bot"), "35"),  # magenta: who does what
     **dict.fromkeys(("room", "connection", "broadcast"), "94"),  # blue: how it travels
-    **dict.fromkeys(("business", "producer", "event_loop"), _PLAIN),
+    **dict.fromkeys(("business", "producer", "stream", "event_loop"), _PLAIN),
     "error": _RED,
 }
 """Colours by the first word of an event's name. Red and yellow mean errors and warnings and nothing else."""

@@ -1,8 +1,8 @@
-"""The local event stream: a bounded history, and a bounded queue for each reader.
+"""The local event stream: one ring of the newest events, which history and every reader share.
 
-Publishing takes one short lock, never waits for a reader and starts no task: a reader that stops reading loses its
-oldest events, which are counted, and nobody else notices. Events are shared, never copied. Everything here may be
-called from any thread; only reading needs an event loop.
+Publishing takes one short lock, never waits for a reader and starts no task: a reader that is slow loses events by the
+policy it chose, is told so in their place, and nobody else notices. Events are shared, never copied. Everything here
+may be called from any thread; only reading with ``await`` needs an event loop.
 """
 
 from __future__ import annotations
@@ -11,28 +11,49 @@ import dataclasses
 import itertools
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from otel_setup import clock as the_clock
+from otel_setup.events.boxes import Policy, QueueBox, RingBox
+from otel_setup.events.cursor import Cursor
 from otel_setup.events.filter import EventFilter
+from otel_setup.events.inbox import Inbox
+from otel_setup.events.notices import GapReason, gap, reset
+from otel_setup.events.past import Since, backlog, checked_since, newest
+from otel_setup.events.rates import rates_of
+from otel_setup.events.reader import EventReader
 from otel_setup.events.record import SystemEvent
+from otel_setup.events.ring import Ring
 from otel_setup.events.routes import Routes
-from otel_setup.events.subscriber import EventSubscriber, StreamClosed, Waiter, wake
+from otel_setup.events.subscriber import EventSubscriber, SlowSubscriber, StreamClosed
+from otel_setup.events.waiting import Bell, Waiter, wake
+from otel_setup.events.wishes import Wishes
 from otel_setup.game_model import OTHER
 from otel_setup.text import clean_id
 
 DEFAULT_HISTORY_SIZE = 10_000
 """Events that are kept; older ones leave. Counted in ``dropped_history``."""
+DEFAULT_HISTORY_BYTES = 64 * 2**20
+"""What they may weigh; older ones leave. Counted in ``dropped_history``."""
 DEFAULT_MAX_SUBSCRIBERS = 100
 """Readers at a time; a further one is refused with ``SubscriberLimitError``."""
 DEFAULT_QUEUE_SIZE = 1_000
-"""Events that wait for one reader; beyond, its oldest leave. Counted in its ``dropped`` and ``dropped_subscribers``."""
+"""Events that wait for one reader; beyond, its policy decides. Counted in ``dropped`` and ``dropped_subscribers``."""
+DEFAULT_QUEUE_BYTES = 8 * 2**20
+"""What may wait for one reader weighs no more than this; beyond, its policy decides, and they are counted as above."""
 MAX_EVENT_TYPES = 256
 """Names that ``events_by_type`` lists; events of further names count as ``other``."""
-
-__all__ = ["EventStream", "EventSubscriber", "StreamClosed", "SubscriberExistsError", "SubscriberLimitError"]
+__all__ = [
+    "EventReader",
+    "EventStream",
+    "EventSubscriber",
+    "Policy",
+    "SlowSubscriber",
+    "StreamClosed",
+    "SubscriberExistsError",
+    "SubscriberLimitError",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -49,11 +70,15 @@ class EventStream:
     """Takes every event, keeps the newest, and hands each to the readers whose filter it matches.
 
     Parameters:
-        history_size: events kept for ``get_history()``.
+        history_size: events kept for ``get_history()`` and for readers that begin in the past.
         max_subscribers: readers at a time.
-        queue_size: events that may wait for one reader.
+        queue_size: events that may wait for one reader, unless it asks for another number.
         lock: the lock to work under, for an owner who does more in the same step; its own where none is given.
         clock: seconds on a monotonic clock, by which idle readers are told; the product's where not given.
+        history_bytes: what the kept events may weigh, in bytes, about.
+        queue_bytes: what may wait for one reader weighs no more, in bytes, about.
+        epoch: names the sequence of this stream, for an owner who continues one; made up where not given.
+        last_sequence: what the last event of that sequence had.
 
     Attributes:
         publisher: set by an owner through whom events have to go. ``publish_event()`` hands it the event, and it is
@@ -71,33 +96,43 @@ class EventStream:
         queue_size: int = DEFAULT_QUEUE_SIZE,
         lock: threading.RLock | None = None,
         clock: Callable[[], float] | None = None,
+        *,
+        history_bytes: int = DEFAULT_HISTORY_BYTES,
+        queue_bytes: int = DEFAULT_QUEUE_BYTES,
+        epoch: str | None = None,
+        last_sequence: int = 0,
     ) -> None:
-        if history_size < 0 or max_subscribers < 0 or queue_size < 1:
+        if history_size < 0 or max_subscribers < 0 or queue_size < 1 or history_bytes < 1 or queue_bytes < 1:
             raise ValueError(
-                f"history_size={history_size}, max_subscribers={max_subscribers}, queue_size={queue_size}: "
-                "the first two are at least 0, the last at least 1"
+                f"history_size={history_size}, max_subscribers={max_subscribers}, queue_size={queue_size}, "
+                f"history_bytes={history_bytes}, queue_bytes={queue_bytes}: the first two are at least 0, the others "
+                "at least 1"
             )
         self.publisher: Callable[[SystemEvent], object] | None = None
-        self._history: deque[SystemEvent] = deque(maxlen=history_size)
+        self._history_size = history_size
+        self._history_bytes = history_bytes
         self._max_subscribers = max_subscribers
         self._queue_size = queue_size
+        self._queue_bytes = queue_bytes
         self._clock = clock or the_clock.monotonic
         self._subscribers: dict[str, EventSubscriber] = {}
-        self._start(lock)
+        self._start(lock, epoch, last_sequence)
 
-    def _start(self, lock: threading.RLock | None) -> None:
+    def _start(self, lock: threading.RLock | None, epoch: str | None = None, last_sequence: int = 0) -> None:
         self._lock = lock or threading.RLock()
-        self._history.clear()
-        # Both are replaced on every change, so that an event published from inside publishing finds them whole.
-        self._readers: tuple[EventSubscriber, ...] = ()
+        # A reader's place in the ring is good for as many as may wait for it, however short the history is.
+        self._ring = Ring(max(self._history_size, self._queue_size), self._history_bytes, last_sequence)
+        self._history_first = last_sequence + 1
+        self._before = last_sequence
+        # Replaced on every change, so that an event published from inside publishing finds it whole.
         self._routes = Routes()
+        self._bell = Bell()
         self._subscribers.clear()
         self._ids = itertools.count(1)
-        self._instance = the_clock.token_hex(4)
-        self._total = 0
+        self.epoch = epoch or the_clock.token_hex(4)
         self._by_type: dict[str, int] = {}
-        self._dropped_history = 0
-        self._dropped_subscribers = 0
+        self._missed_by_closed = 0
+        self._last_moment = 0.0
         self.faults = 0
 
     # --- publishing -------------------------------------------------------------------------------------------------
@@ -128,20 +163,32 @@ class EventStream:
             name: str = event.event_type
             if name not in self._by_type:
                 name = self._counted_name(name)
-            self._total += 1
-            event = self._numbered(event, self._total)
+            ring = self._ring
+            event = self._numbered(event, ring.last + 1)
+            ring.append(event)
             self._by_type[name] = self._by_type.get(name, 0) + 1
-            self._dropped_history += len(self._history) == self._history.maxlen
-            self._history.append(event)
+            if ring.last - self._history_first >= self._history_size or ring.first > self._history_first:
+                self._history_first = max(ring.first, ring.last - self._history_size + 1)
+            self._last_moment = self._clock()
             for reader in readers:
-                self._dropped_subscribers += reader._offer(event)
-                waiters += reader._take_waiters()
+                waiters += self._offer(reader, event)
+            if self._bell.waiters:
+                waiters += self._bell.take()
         if waiters:
             wake(waiters)
         return event
 
+    def _offer(self, reader: EventSubscriber, event: SystemEvent) -> Iterable[Waiter]:
+        box = reader._inbox.box
+        if not isinstance(box, QueueBox):
+            return ()  # it was closed while this event was on its way
+        if not box.offer(event):
+            return reader._shut(slow=True)
+        reader._last_event = self._last_moment
+        return box.bell.take() if box.bell.waiters else ()
+
     def _numbered(self, event: SystemEvent, sequence: int) -> SystemEvent:
-        event_id = event.event_id or f"{self._instance}-{sequence}"
+        event_id = event.event_id or f"{self.epoch}-{sequence}"
         if event.sequence != 0:
             return dataclasses.replace(event, sequence=sequence, event_id=event_id)
         # The event is new and nobody else's yet; a copy would cost more than all the rest.
@@ -162,20 +209,51 @@ class EventStream:
 
     # --- reading ----------------------------------------------------------------------------------------------------
     async def subscribe(
-        self, subscriber_id: str | None = None, event_filter: EventFilter | None = None
+        self,
+        subscriber_id: str | None = None,
+        event_filter: EventFilter | None = None,
+        *,
+        since: Since = None,
+        **wishes: Any,
     ) -> EventSubscriber:
-        """A new reader of what is published from now on.
+        """A new reader: of what is published from now on, of what was, or of both without a hole or a repeat.
 
         Parameters:
             subscriber_id: its id; None or an empty one makes one up.
             event_filter: what it wants; None is everything.
+            since: where it begins. None: now. A :class:`Cursor`, or its text: after that event; what is not kept any
+                more comes as a ``stream.gap``, and a cursor of another stream as a ``stream.reset``, before all that
+                is kept. ``"oldest"``: with all that is kept. A whole number: with the last so many that match. A
+                ``datetime``, or seconds since 1970 as a float: with what happened from then on.
+            wishes: ``live``, ``speed``, ``policy``, ``coalesce_key``, ``queue_size``, ``max_bytes``, ``gaps`` and
+                ``bookmark_seconds``, which :class:`~otel_setup.events.wishes.Wishes` explains.
 
         Raises:
             SubscriberExistsError: the id is taken.
             SubscriberLimitError: there are ``max_subscribers`` already.
-            TypeError: ``event_filter`` is no ``EventFilter``.
+            TypeError: ``event_filter`` is no ``EventFilter``, or ``since`` nothing of the above.
+            ValueError: a number makes no sense, or there is no such policy.
         """
+        return self._subscribe(subscriber_id, event_filter, since, wishes)
+
+    def reader(
+        self,
+        subscriber_id: str | None = None,
+        event_filter: EventFilter | None = None,
+        *,
+        since: Since = None,
+        **wishes: Any,
+    ) -> EventReader:
+        """As :meth:`subscribe`, for a thread: a reader that needs no event loop."""
+        return EventReader(self._subscribe(subscriber_id, event_filter, since, wishes))
+
+    def _subscribe(
+        self, subscriber_id: str | None, event_filter: EventFilter | None, since: Since, wished: Mapping[str, Any]
+    ) -> EventSubscriber:
         _check_filter(event_filter)
+        given = {name: wish for name, wish in wished.items() if wish is not None}
+        wishes = Wishes(**{"queue_size": self._queue_size, "max_bytes": self._queue_bytes, **given})
+        since = checked_since(since)
         with self._lock:
             chosen = clean_id(subscriber_id) or self._unused_id()
             if chosen in self._subscribers:
@@ -185,10 +263,34 @@ class EventStream:
                     f"all {self._max_subscribers} subscribers are taken; close one, clean up the inactive ones or "
                     "raise max_subscribers"
                 )
-            subscriber = EventSubscriber(self, chosen, event_filter, self._queue_size)
+            # The past up to here and the present from here on, in one step: no hole, and no repeat.
+            notices, kept = self._past(since)
+            box = self._box(event_filter, wishes) if wishes.live else None
+            begin = kept[0].sequence - 1 if kept else self._ring.last
+            past = backlog(since, event_filter, notices, kept)
+            inbox = Inbox(event_filter, wishes, past, begin, box, self.epoch, self._clock)
+            subscriber = EventSubscriber(self, chosen, event_filter, wishes, inbox)
             self._subscribers[chosen] = subscriber
             self._changed()
         return subscriber
+
+    def _past(self, since: Since) -> tuple[list[SystemEvent], list[SystemEvent]]:
+        """What is to be said first, and the kept events from which a reader's past is taken."""
+        if since is None:
+            return [], []
+        if not isinstance(since, Cursor):
+            return [], self._ring.after(self._history_first - 1)
+        if since.epoch != self.epoch or since.sequence > self._ring.last:
+            return [reset(since, self._history_first - 1)], self._ring.after(self._history_first - 1)
+        first = max(since.sequence + 1, self._history_first)
+        lost = first - since.sequence - 1
+        notices = [gap(since.sequence + 1, first - 1, lost, GapReason.OVERWRITTEN)] if lost else []
+        return notices, self._ring.after(first - 1)
+
+    def _box(self, event_filter: EventFilter | None, wishes: Wishes) -> RingBox | QueueBox:
+        if event_filter is None and wishes.policy is Policy.DROP_OLDEST:
+            return RingBox(self._ring, self._bell, min(wishes.queue_size, self._ring.size), wishes.max_bytes)
+        return QueueBox(self._ring, Policy(wishes.policy), wishes.queue_size, wishes.max_bytes, wishes.coalesce_key)
 
     async def unsubscribe(self, subscriber_id: str) -> bool:
         """Close the subscriber of this id; False where there is none."""
@@ -212,36 +314,68 @@ class EventStream:
         _check_filter(event_filter)
         if limit is not None and limit < 0:
             raise ValueError(f"limit is {limit}; it is 0 or more, or None for all")
+        return newest(self._kept(), limit, event_filter)
+
+    def read(self, after: int, limit: int | None = None) -> list[SystemEvent]:
+        """The kept events that follow a sequence, for readers that keep their own place and must lose nothing.
+
+        Where the first one's ``sequence`` is not ``after + 1``, those between are not kept any more.
+        """
         with self._lock:
-            kept = list(self._history)
-        # Filtered outside the lock and from the newest on, since nobody may wait for a reader of history.
-        newest_first = (event for event in reversed(kept) if event_filter is None or event_filter.matches(event))
-        return list(itertools.islice(newest_first, limit))[::-1]
+            return self._ring.after(max(after, self._history_first - 1), limit)
+
+    def _kept(self) -> list[SystemEvent]:
+        with self._lock:
+            return self._ring.after(self._history_first - 1)
 
     def get_statistics(self) -> dict[str, Any]:
         """What came in, what is held and what was lost, in JSON values.
 
         Of a subscriber, ``event_count`` = events read + ``dropped`` + ``queued``. ``dropped_subscribers`` counts the
         drops of closed subscribers too. ``events_by_type`` has a bounded number of names; ``other``
-        stands for the rest.
+        stands for the rest. ``events_per_second`` is over the last 1 and 5 minutes, or since the oldest kept event
+        where that is younger.
         """
+        kept = self._kept()
         with self._lock:
             return {
-                "total_events": self._total,
-                "history_size": len(self._history),
-                "history_limit": self._history.maxlen,
+                "epoch": self.epoch,
+                "total_events": self.total_events,
+                "oldest_sequence": self._history_first,
+                "newest_sequence": self._ring.last,
+                "history_size": len(kept),
+                "history_limit": self._history_size,
                 "subscriber_count": len(self._subscribers),
                 "max_subscribers": self._max_subscribers,
                 "events_by_type": {str(name): count for name, count in self._by_type.items()},
-                "dropped_history": self._dropped_history,
-                "dropped_subscribers": self._dropped_subscribers,
-                "subscribers": [reader._statistics() for reader in self._readers],
+                "events_per_second": rates_of(kept),
+                **self.dropped(),
+                "subscribers": [reader.statistics() for reader in self._subscribers.values()],
+            }
+
+    def dropped(self) -> dict[str, int]:
+        """What the bounds pushed out so far: of the history, and of what waited for readers."""
+        with self._lock:
+            missed = sum(reader._inbox.missed for reader in self._subscribers.values())
+            return {
+                "dropped_history": self._history_first - 1 - self._before,
+                "dropped_subscribers": self._missed_by_closed + missed,
             }
 
     @property
     def total_events(self) -> int:
-        """Events taken in so far: the last one's sequence."""
-        return self._total
+        """Events taken in so far."""
+        return self._ring.last - self._before
+
+    @property
+    def cursor(self) -> Cursor:
+        """After the newest event."""
+        return Cursor(self.epoch, self._ring.last)
+
+    @property
+    def oldest(self) -> int:
+        """Sequence of the oldest event that is kept."""
+        return self._history_first
 
     # --- upkeep -----------------------------------------------------------------------------------------------------
     async def cleanup_inactive_subscribers(self, max_idle_minutes: float = 30) -> int:
@@ -250,22 +384,27 @@ class EventStream:
         One that waits is active, however quiet its events are; one that never reads is not, however busy they are.
         """
         with self._lock:
-            idle = [reader for reader in self._readers if reader._idle_seconds() >= max_idle_minutes * 60]
+            readers = list(self._subscribers.values())
+            idle = [reader for reader in readers if reader._idle_seconds() >= max_idle_minutes * 60]
             for reader in idle:
                 reader.close()
         return len(idle)
 
-    def resize(self, history_size: int, max_subscribers: int) -> None:
+    def resize(self, history_size: int, max_subscribers: int, history_bytes: int | None = None) -> None:
         """Change the bounds. What no longer fits leaves history, oldest first, and counts as dropped."""
         with self._lock:
-            if history_size != self._history.maxlen:
-                self._dropped_history += max(0, len(self._history) - history_size)
-                self._history = deque(self._history, maxlen=history_size)
             self._max_subscribers = max_subscribers
+            self._history_bytes = history_bytes or self._history_bytes
+            self._history_size = history_size
+            self._ring = self._ring.resized(max(history_size, self._queue_size), self._history_bytes)
+            self._history_first = max(self._history_first, self._ring.first, self._ring.last - history_size + 1)
+            for reader in self._subscribers.values():
+                if reader._inbox.box is not None:
+                    reader._inbox.box.ring = self._ring
 
     def close(self) -> None:
         """Close every subscriber. History and statistics stay readable, and the stream may be used further."""
-        for reader in self._readers:
+        for reader in tuple(self._subscribers.values()):
             reader.close()
 
     def after_fork(self, lock: threading.RLock | None = None) -> None:
@@ -277,7 +416,7 @@ class EventStream:
         Parameters:
             lock: as for the constructor: the renewed lock of whoever shares it.
         """
-        for reader in self._readers:
+        for reader in self._subscribers.values():
             reader._drop()
         self._start(lock)
 
@@ -287,11 +426,13 @@ class EventStream:
     def _forget(self, subscriber: EventSubscriber) -> None:
         if self._subscribers.get(subscriber.id) is subscriber:
             del self._subscribers[subscriber.id]
+            self._missed_by_closed += subscriber._inbox.missed
             self._changed()
 
     def _changed(self) -> None:
-        self._readers = tuple(self._subscribers.values())
-        self._routes = Routes(self._readers)
+        self._routes = Routes(
+            reader for reader in self._subscribers.values() if isinstance(reader._inbox.box, QueueBox)
+        )
 
 
 def _check_filter(event_filter: object) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from otel_setup.catalogue import EventType
+from otel_setup.events.notices import is_notice
 from otel_setup.events.record import SystemEvent
 from otel_setup.events.stream import EventSubscriber, StreamClosed
 
@@ -41,6 +42,11 @@ async def settle() -> None:
 
 
 async def drain(subscriber: EventSubscriber) -> list[SystemEvent]:
+    """Everything that is queued, but for what the stream says of itself."""
+    return [each for each in await drain_all(subscriber) if not is_notice(each)]
+
+
+async def drain_all(subscriber: EventSubscriber) -> list[SystemEvent]:
     """Everything that is queued."""
     events: list[SystemEvent] = []
     try:

@@ -12,7 +12,8 @@ from otel_setup.events.filter import EventFilter
 from otel_setup.events.record import EventType, Severity, SystemEvent, make_event
 from otel_setup.events.routes import Routes
 from otel_setup.events.stream import EventStream
-from otel_setup.events.subscriber import EventSubscriber
+
+from .helpers import run_without_waiting
 
 NAMES = ("game.started", "game.ended", "action.queued", "my.own")
 IDS = ("a", "b", "long-" * 40, "c\x00d")
@@ -50,7 +51,10 @@ def test_the_readers_found_are_those_whose_filter_matches(
     filters: list[EventFilter | None], event: SystemEvent
 ) -> None:
     stream = EventStream()
-    readers = [EventSubscriber(stream, f"{number}", wanted, 1) for number, wanted in enumerate(filters)]
+    readers = [
+        run_without_waiting(stream.subscribe(f"{number}", wanted, policy="drop_newest"))
+        for number, wanted in enumerate(filters)
+    ]
     found = Routes(readers).of(event)
     matching = [reader.id for reader in readers if reader.filter is None or reader.filter.matches(event)]
     assert sorted(reader.id for reader in found) == matching  # each once

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from typing import Any
 
 import pytest
@@ -105,9 +106,14 @@ async def test_a_waiting_reader_is_woken_once_for_many_events(monkeypatch: pytes
         wake_ups.append(args)
         return real(*args)
 
+    def publish() -> None:
+        for number in range(100):
+            stream.append(numbered(number))
+
     monkeypatch.setattr(loop, "call_soon_threadsafe", count_wake_up)
-    for number in range(100):
-        stream.append(numbered(number))
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    publisher.join()
     assert len(wake_ups) == 1
     await settle()
     assert [task.done() for task in tasks] == [True, False, False, False]
@@ -356,15 +362,19 @@ async def test_closing_the_stream_wakes_those_who_wait() -> None:
 
 
 async def test_statistics_tell_what_happened() -> None:
-    stream = EventStream(history_size=10, max_subscribers=5, queue_size=2)
+    stream = EventStream(history_size=10, max_subscribers=5, queue_size=2, epoch="e")
     reader = await stream.subscribe("reader", EventFilter(event_types={"game.*"}))
     for name in ("game.started", "phase.started", "game.ended", "game.error", "game.error"):
         stream.append(event(name))
-    await reader.get_event(timeout=0)
+    assert [each.sequence for each in await reader.get_events(2, timeout=0)] == [3, 4]  # a gap, and game.error
     statistics = json.loads(json.dumps(stream.get_statistics()))
     (told,) = statistics.pop("subscribers")
+    rates = statistics.pop("events_per_second")
     assert statistics == {
+        "epoch": "e",
         "total_events": 5,
+        "oldest_sequence": 1,
+        "newest_sequence": 5,
         "history_size": 5,
         "history_limit": 10,
         "subscriber_count": 1,
@@ -374,8 +384,26 @@ async def test_statistics_tell_what_happened() -> None:
         "dropped_subscribers": 2,
     }
     moments = {key: told.pop(key) for key in ("created_at", "last_event_at", "last_read_at")}
-    assert told == {"id": "reader", "active": True, "event_count": 4, "dropped": 2, "queued": 1}
+    assert told.pop("queued_bytes") == 0  # what waits was fetched ahead
+    assert told == {
+        "id": "reader",
+        "active": True,
+        "event_count": 4,
+        "delivered": 1,
+        "dropped": 2,
+        "coalesced": 0,
+        "queued": 1,
+        "queue_size": 2,
+        "gaps": 1,
+        "policy": "drop_oldest",
+        "cursor": "e-4",
+        "lag_events": 1,
+        "lag_seconds": 0,
+        "events_per_second": 0.0,
+    }
     assert all(moment.endswith("+00:00") for moment in moments.values())
+    assert rates["1m"]["all"] > 0
+    assert rates["5m"]["by_type"].keys() == {"game.started", "phase.started", "game.ended", "game.error"}
 
 
 async def test_moments_that_have_not_come_are_none() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from otel_setup.events.filter import EventFilter
+from otel_setup.events.notices import is_notice
 from otel_setup.events.record import SystemEvent
 from otel_setup.events.stream import EventStream, EventSubscriber, StreamClosed
 
@@ -43,6 +44,22 @@ class Model:
     dropped: int = 0
     delivered: int = 0
     queue: list[SystemEvent] = field(default_factory=list)
+    ahead: list[SystemEvent | str] = field(default_factory=list)
+    lost: int = 0
+
+    def take(self, count: int) -> list[SystemEvent | str]:
+        """What a reader gets who asks for so many: what was fetched ahead, or else the queue, fetched in threes."""
+        if not self.ahead:
+            fetched = max(count, QUEUE)
+            self.ahead = [*([f"{self.lost} lost"] if self.lost else []), *self.queue[:fetched]]
+            self.queue, self.lost = self.queue[fetched:], 0
+        taken, self.ahead = self.ahead[:count], self.ahead[count:]
+        self.delivered += sum(not isinstance(each, str) for each in taken)
+        return taken
+
+    @property
+    def waiting(self) -> int:
+        return len(self.queue) + sum(not isinstance(each, str) for each in self.ahead)
 
     def publish(self, published: SystemEvent) -> None:
         if self.wants(published):
@@ -51,6 +68,12 @@ class Model:
             if len(self.queue) > QUEUE:
                 del self.queue[0]
                 self.dropped += 1
+                self.lost += 1
+
+
+def shown(events: list[SystemEvent]) -> list[SystemEvent | str]:
+    """The events, and gaps by what they say."""
+    return [f"{each.data['count']} lost" if is_notice(each) else each for each in events]
 
 
 class StreamMachine(RuleBasedStateMachine):
@@ -81,9 +104,7 @@ class StreamMachine(RuleBasedStateMachine):
 
     @rule(model=open_models, count=st.integers(1, 5))
     def read(self, model: Model, count: int) -> None:
-        expected, model.queue = model.queue[:count], model.queue[count:]
-        assert run_without_waiting(model.reader.get_events(count, timeout=0)) == expected
-        model.delivered += len(expected)
+        assert shown(run_without_waiting(model.reader.get_events(count, timeout=0))) == model.take(count)
 
     @rule(target=closed_models, model=consumes(open_models), by_id=st.booleans())
     def close(self, model: Model, by_id: bool) -> Model:
@@ -99,16 +120,16 @@ class StreamMachine(RuleBasedStateMachine):
         try:
             taken = run_without_waiting(model.reader.get_event(timeout=0))
         except StreamClosed:
-            assert model.queue == []
+            assert (model.queue, model.ahead, model.lost) == ([], [], 0)
         else:
-            assert taken is model.queue.pop(0)
-            model.delivered += 1
+            assert shown([taken]) == model.take(1)
 
     @invariant()
     def every_event_of_every_reader_is_accounted_for(self) -> None:
         for model in self.every:
             assert (model.reader.event_count, model.reader.dropped) == (model.matched, model.dropped)
-            assert model.matched == model.delivered + model.dropped + len(model.queue)
+            assert model.matched == model.delivered + model.dropped + model.waiting
+            assert (model.reader.delivered, model.reader.queued) == (model.delivered, model.waiting)
 
     @invariant()
     def history_and_totals_are_those_of_a_list(self) -> None:
@@ -117,7 +138,7 @@ class StreamMachine(RuleBasedStateMachine):
         assert statistics["total_events"] == len(self.published)
         assert statistics["dropped_history"] == max(0, len(self.published) - HISTORY)
         assert statistics["dropped_subscribers"] == sum(model.dropped for model in self.every)
-        assert [told["queued"] for told in statistics["subscribers"]] == [len(model.queue) for model in self.open]
+        assert [told["queued"] for told in statistics["subscribers"]] == [model.waiting for model in self.open]
         assert self.stream.faults == 0
 
 

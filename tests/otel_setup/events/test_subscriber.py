@@ -10,7 +10,7 @@ import pytest
 from otel_setup.events.filter import EventFilter
 from otel_setup.events.record import SystemEvent
 from otel_setup.events.stream import EventStream, EventSubscriber, StreamClosed
-from otel_setup.events.subscriber import _release
+from otel_setup.events.waiting import release
 
 from .helpers import Clock, drain, event, numbered, numbers, run_without_waiting, settle
 
@@ -282,7 +282,7 @@ async def test_a_reader_whose_time_is_up_is_not_idle_though_its_task_has_yet_to_
     waiting = asyncio.create_task(reader.get_event(timeout=0.001))
     await settle()
     clock.pass_minutes(300)
-    _release(reader._waiters)  # as the timer does; the task itself runs at the loop's next turn
+    release(reader._waiters)  # type: ignore[arg-type]  # as the timer does; the task itself runs at the loop's next turn
     assert run_without_waiting(stream.cleanup_inactive_subscribers()) == 0
     assert await waiting is None
 
