@@ -40,12 +40,16 @@ from otel_setup.correlation import (
     set_correlation_id,
     with_correlation,
 )
+from otel_setup.events.cursor import Cursor
 from otel_setup.events.filter import EventFilter
 from otel_setup.events.logger import EventLogger
 from otel_setup.events.record import SystemEvent
 from otel_setup.events.stream import (
+    EventReader,
     EventStream,
     EventSubscriber,
+    Policy,
+    SlowSubscriber,
     StreamClosed,
     SubscriberExistsError,
     SubscriberLimitError,
@@ -85,9 +89,11 @@ __all__ = [
     "CorrelatedLogger",
     "CorrelationContext",
     "CorrelationMiddleware",
+    "Cursor",
     "EnterpriseMonitor",
     "EventFilter",
     "EventLogger",
+    "EventReader",
     "EventStream",
     "EventSubscriber",
     "EventType",
@@ -103,11 +109,13 @@ __all__ = [
     "MetricsCollector",
     "ObservabilityMiddleware",
     "Options",
+    "Policy",
     "PrometheusExporter",
     "QueueToken",
     "SampleRule",
     "Seat",
     "SignalHealth",
+    "SlowSubscriber",
     "SpanKind",
     "StateTracer",
     "StateVisualizationProvider",

@@ -102,7 +102,7 @@ class Core:
         self.trace_contexts: OrderedDict[str, TraceContext] = OrderedDict()
         self.trace_contexts_dropped = 0
         self._adopt(settings)
-        self.stream = EventStream(settings.history_size, settings.max_subscribers, lock=self.lock)
+        self.stream = EventStream(lock=self.lock, **_stream_bounds(settings))
         self.stream.publisher = self.publish
         self.catalogue: Catalogue = build(settings.model, settings.prefix, settings.business_metrics)
         self.ledger = Ledger(settings.model, settings.bounds, self.lock)
@@ -145,7 +145,7 @@ class Core:
                 self.ledger = Ledger(settings.model, settings.bounds, self.lock)
             self._adopt(settings)
             self.catalogue = catalogue
-            self.stream.resize(settings.history_size, settings.max_subscribers)
+            self.stream.resize(**_stream_bounds(settings))
             old, self._connection = self._connection, new
         return old
 
@@ -344,6 +344,17 @@ class Core:
         with self.faults.guard("stream"):
             self._publish(event.event_type, self.complete(event))
 
+    def take_in(self, event: SystemEvent) -> SystemEvent | None:
+        """As :meth:`publish`, for an event whose log record is on its way to the exporters already: others made it.
+
+        Returns:
+            The event as it stands in the stream, with the id that its record is to have; None where that failed.
+        """
+        with self.faults.guard("stream"):
+            placed = self._publish(event.event_type, self.complete(event), hand_on=False)
+            return placed if isinstance(placed, SystemEvent) else None
+        return None
+
     def publish_state(self, event_type: EventType, describe: Callable[[], SystemEvent | None]) -> None:
         """As :meth:`publish`, for an event that says how things stand: nothing happens between looking and its place.
 
@@ -363,9 +374,12 @@ class Core:
         event_type: EventType,
         event: SystemEvent | Callable[[], SystemEvent | None],
         context: SpanContext | None = None,
-    ) -> None:
-        while not self._published_by(self._connection, event_type, event, context):
+        *,
+        hand_on: bool = True,
+    ) -> SystemEvent | bool:
+        while not (placed := self._published_by(self._connection, event_type, event, context, hand_on)):
             pass  # connect() came in between: the next one it is
+        return placed
 
     def _published_by(
         self,
@@ -373,7 +387,9 @@ class Core:
         event_type: EventType,
         event: SystemEvent | Callable[[], SystemEvent | None],
         context: SpanContext | None,
-    ) -> bool:
+        hand_on: bool,
+    ) -> SystemEvent | bool:
+        """The event as the stream has it; False where the connection is no more, True where there is nothing to say."""
         logger = connection.logger
         # Looked up by name, because to ask an abstract class for its instances takes ten times as long.
         take: Take | None = getattr(logger, TAKE, None)
@@ -395,7 +411,9 @@ class Core:
             if failed is not None:
                 self.faults.count("ledger", failed)
             self._measure(connection.instruments, made, facts)
-            if take is not None:
+            if not hand_on:
+                pass  # whoever made its record hands it on
+            elif take is not None:
                 take(made, self.pseudonyms, context or Place.current().context)
             elif exported:
                 logger.emit(**log_record_of(made, self.pseudonyms))
@@ -405,7 +423,7 @@ class Core:
             if exported:
                 with self.lock:
                     connection.under_way -= 1
-        return True
+        return made
 
     def _measure(self, instruments: Instruments, event: SystemEvent, facts: Facts) -> None:
         try:
@@ -461,6 +479,16 @@ class Core:
 
     def _callback_failed(self, fault: Exception) -> None:
         self.faults.count("measures", fault)
+
+
+def _stream_bounds(settings: Settings) -> dict[str, int]:
+    return {
+        "history_size": settings.history_size,
+        "history_bytes": settings.history_bytes,
+        "max_subscribers": settings.max_subscribers,
+        "queue_size": settings.subscriber_queue_size,
+        "queue_bytes": settings.subscriber_queue_bytes,
+    }
 
 
 def _severity(event_type: EventType, severity: Severity, data: Mapping[str, Any]) -> Severity:

@@ -11,6 +11,7 @@ from otel_setup.compat import GameMetricsCollector, MetricsCollector
 from otel_setup.core import Core
 from otel_setup.events.filter import EventFilter
 from otel_setup.events.logger import EventLogger
+from otel_setup.events.past import Since
 from otel_setup.events.stream import EventStream, EventSubscriber
 from otel_setup.events.tee import EventTee
 from otel_setup.ledger import reports
@@ -63,7 +64,8 @@ class EnterpriseMonitor(Recorder):
     @property
     def logger(self) -> EventTee:
         """An OpenTelemetry logger: its records are events of the stream first, and are exported after."""
-        return EventTee(self.core.publish, self.core.faults)
+        core = self.core
+        return EventTee(core.publish, lambda fault: core.faults.count("stream", fault))
 
     @property
     def event_stream(self) -> EventStream:
@@ -111,15 +113,20 @@ class EnterpriseMonitor(Recorder):
         return self.core.waiting.capture()
 
     async def subscribe_to_events(
-        self, subscriber_id: str | None = None, event_filter: EventFilter | None = None
+        self,
+        subscriber_id: str | None = None,
+        event_filter: EventFilter | None = None,
+        *,
+        since: Since = None,
+        **wishes: Any,
     ) -> EventSubscriber:
-        """A reader of the event stream.
+        """A reader of the event stream: from now on, or from somewhere in the past, at whatever speed.
 
-        Raises:
-            SubscriberLimitError: there are as many as there may be.
-            SubscriberExistsError: the id is taken.
+        Parameters:
+            subscriber_id, event_filter, since, wishes: see :meth:`EventStream.subscribe`, which also says what it
+                raises where the id is taken, all places are, or an argument makes no sense.
         """
-        return await self.core.stream.subscribe(subscriber_id, event_filter)
+        return await self.core.stream.subscribe(subscriber_id, event_filter, since=since, **wishes)
 
     def get_visualization_data(self, viz_type: str | None = None) -> dict[str, Any]:
         """A view by name (``state_diagram``, ``room_status``, ``performance``, ``errors``, ``flow_diagram``,

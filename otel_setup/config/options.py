@@ -368,6 +368,25 @@ _LOCAL = (
         environment=(("EVENT_STREAM_MAX_SUBSCRIBERS", p.number_text),),
         check=p.count,
     ),
+    Option(name="history_bytes", help="what they may weigh, in bytes", default=64 * 2**20, check=p.count),
+    Option(
+        name="subscriber_queue_size",
+        help="events that may wait for one reader of the stream",
+        default=1000,
+        check=p.count,
+    ),
+    Option(
+        name="subscriber_queue_bytes",
+        help="what those that wait for one reader may weigh, in bytes",
+        default=8 * 2**20,
+        check=p.count,
+    ),
+    Option(
+        name="excluded_event_scopes",
+        help="instrumentation scopes whose log records are no events of the stream, named or not; False for none",
+        default=("fastapi",),
+        check=lambda value: p.many_of(str, "a list of names of instrumentation scopes")(value or ()),
+    ),
     Option(
         name="retention_hours",
         help="hours of the hourly report and the averages",

@@ -66,6 +66,10 @@ class Options(TypedDict, total=False):
     span_queue_size: int | None
     history_size: int | None
     max_subscribers: int | None
+    history_bytes: int | None
+    subscriber_queue_size: int | None
+    subscriber_queue_bytes: int | None
+    excluded_event_scopes: Sequence[str] | bool | None
     retention_hours: int | None
     bounds: Bounds | None
     snapshot_interval: float | None
@@ -155,6 +159,10 @@ class Settings:
     span_queue_size: int
     history_size: int
     max_subscribers: int
+    history_bytes: int
+    subscriber_queue_size: int
+    subscriber_queue_bytes: int
+    excluded_event_scopes: tuple[str, ...]
     retention_hours: int
     bounds: Bounds
     snapshot_interval: float

@@ -111,12 +111,13 @@ class EventFilter:
     @property
     def only_index(self) -> bool:
         """Whether an event that has one of the values of :attr:`index` matches, whatever else it is."""
-        return len(self._wanted) == 1 and self.event_types is None and not self._least and not self._data
+        others = self.event_types is not None or self._least or self._data
+        return len(self._wanted) == 1 and not others and type(self) is EventFilter
 
     @property
     def only_types(self) -> bool:
         """Whether the name alone decides."""
-        return not (self._wanted or self._least or self._data)
+        return not (self._wanted or self._least or self._data) and type(self) is EventFilter
 
 
 class _Attributes(dict[str, Any]):

@@ -390,11 +390,25 @@ class EventStream:
                 reader.close()
         return len(idle)
 
-    def resize(self, history_size: int, max_subscribers: int, history_bytes: int | None = None) -> None:
-        """Change the bounds. What no longer fits leaves history, oldest first, and counts as dropped."""
+    def resize(
+        self,
+        history_size: int,
+        max_subscribers: int,
+        *,
+        history_bytes: int | None = None,
+        queue_size: int | None = None,
+        queue_bytes: int | None = None,
+    ) -> None:
+        """Change the bounds; those that are not given stay.
+
+        What no longer fits leaves history, oldest first, and counts as dropped. How much may wait for a reader changes
+        for those that come from now on.
+        """
         with self._lock:
             self._max_subscribers = max_subscribers
             self._history_bytes = history_bytes or self._history_bytes
+            self._queue_size = queue_size or self._queue_size
+            self._queue_bytes = queue_bytes or self._queue_bytes
             self._history_size = history_size
             self._ring = self._ring.resized(max(history_size, self._queue_size), self._history_bytes)
             self._history_first = max(self._history_first, self._ring.first, self._ring.last - history_size + 1)
