@@ -31,7 +31,7 @@ from examples.liap_tui.record import LiapTuiRecord
 from examples.liap_tui.server import build_app
 from examples.liap_tui.services import Settings as GameSettings
 from examples.liap_tui.summary import summary
-from otel_setup.cli.tail import is_noise, render_event
+from otel_setup.cli.event_lines import is_noise, render_event
 
 SERVICE = "liap-tui"
 NEEDED = ("otelcol", "prometheus")

@@ -44,6 +44,31 @@ COMMANDS = {
         "more events and all traces of one room, game or player, for a while",
         "debug --room room1 --for 10m",
     ),
+    "hub": Command(
+        "otel_setup.cli.hub",
+        "takes, keeps and shows the events of a whole fleet",
+        "hub --directory events",
+    ),
+    "tail": Command(
+        "otel_setup.cli.tail",
+        "events as they happen, a line each",
+        "tail --room room1",
+    ),
+    "replay": Command(
+        "otel_setup.cli.replay",
+        "what happened, again at the speed at which it did",
+        "replay --room room1 --since 30m --speed 10",
+    ),
+    "record": Command(
+        "otel_setup.cli.record",
+        "writes events to a file, and goes on where it stopped",
+        "record games.ndjson",
+    ),
+    "bundle": Command(
+        "otel_setup.cli.bundle",
+        "one file with all that is known of a room, without names",
+        "bundle --room room1 --since 30m",
+    ),
     "whois": Command(
         "otel_setup.cli.whois",
         "the pseudonym a player's name has in what is exported",

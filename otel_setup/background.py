@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 
 from otel_setup.catalogue import EventType
+from otel_setup.catalogue import attributes as a
 from otel_setup.config import Settings
 from otel_setup.events.record import SystemEvent
 from otel_setup.prometheus.forked import call_in_child
@@ -107,7 +108,13 @@ class Background:
         core = self._recorder.core
 
         def describe() -> SystemEvent:
-            beat = {"epoch": core.epoch, "last_sequence": core.sent, "live_games": len(core.ledger.games)}
+            beat = {
+                a.PRODUCER_EPOCH.data_key: core.epoch,
+                a.LAST_SEQUENCE.data_key: core.sent,
+                a.LIVE_GAMES.data_key: len(core.ledger.games),
+                a.HEARTBEAT_SECONDS.data_key: core.settings.heartbeat_interval,
+                a.SNAPSHOT_SECONDS.data_key: core.settings.snapshot_interval,
+            }
             return SystemEvent(event_type=EventType.PRODUCER_HEARTBEAT, data=beat)
 
         core.publish_state(EventType.PRODUCER_HEARTBEAT, describe)

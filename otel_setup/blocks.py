@@ -7,7 +7,6 @@ nothing, because the body may have cancelled the very task it runs in.
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
@@ -24,13 +23,12 @@ from otel_setup.catalogue.spans import ACTION_SPAN, TRANSITION_SPAN
 from otel_setup.connection import Place
 from otel_setup.core import Core
 from otel_setup.correlation import generate_correlation_id, get_correlation_id
+from otel_setup.failure import mark_reported, stack_of, told_of
 from otel_setup.privacy import Pseudonyms
 from otel_setup.queue_tokens import QueueToken
-from otel_setup.text import MAX_TEXT_LENGTH, clean_id, clean_text
+from otel_setup.text import clean_id, clean_text
 from otel_setup.tracing import SpanScope
 
-STACK_FRAMES = 10
-"""Innermost frames of a failure's stack that its error event tells."""
 _MS = 1000
 _FAILED = "failed"
 _NO_PSEUDONYMS = Pseudonyms.off()  # one for all: to make one takes as long as to monitor an action
@@ -44,6 +42,9 @@ class Handle(Span):
     What a game writes on it, the provider gets with pseudonyms: whose exporters come after, nobody here knows.
     """
 
+    _tell_step: Callable[[str, Mapping[str, object]], None] | None = None
+    """Where somebody looks closely at the block."""
+
     def __init__(self) -> None:
         self._span: Span = INVALID_SPAN
         self._pseudonyms = _NO_PSEUDONYMS
@@ -56,6 +57,16 @@ class Handle(Span):
         """
         decided = clean_id(outcome)
         self.decided = decided if decided in a.ACTION_OUTCOMES else self._pseudonyms.text(decided)
+
+    def step(self, name: str, /, **data: object) -> None:
+        """Tells how far the block's work has come, while somebody looks closely at its game; else it does nothing.
+
+        Parameters:
+            name: of the step, in the game's own words: ``"cards dealt"``.
+            data: what there is to say of it.
+        """
+        if self._tell_step is not None:
+            self._tell_step(name, data)
 
     def end(self, end_time: int | None = None) -> None:
         """Does nothing: the block ends its span."""
@@ -94,7 +105,7 @@ class Handle(Span):
         escaped: bool = False,
     ) -> None:
         # The SDK lets these win over what it says of the exception itself.
-        told = {EXCEPTION_MESSAGE: clean_text(exception), EXCEPTION_STACKTRACE: _stack_of(exception)}
+        told = {EXCEPTION_MESSAGE: clean_text(exception), EXCEPTION_STACKTRACE: stack_of(exception)}
         told = self._pseudonyms.pseudonymised({**told, **(attributes or {})})
         self._span.record_exception(exception, told, timestamp, escaped)
 
@@ -157,6 +168,20 @@ class _Block:
         """Publishes one of the block's events; ``data`` becomes the event's own."""
         self.core.tell(event_type, data, game_id=game_id, player_id=player_id, place=self._place)
 
+    def tell_step(
+        self,
+        event_type: EventType,
+        step: str,
+        data: Mapping[str, Any],
+        own: Mapping[str, object] | None,
+        game_id: str | None,
+        player_id: str | None = None,
+    ) -> None:
+        """Tells a step of the block to whoever looks closely."""
+        ids = {"game_id": game_id, "player_id": player_id}
+        timed = {**data, a.ELAPSED_MS.data_key: self.milliseconds}
+        self.core.debug.step(event_type, step, timed, own=own, **ids, place=self._place)
+
     def publish_error(
         self, error: BaseException | None, reported_by: EventType, *, game_id: str | None, player_id: str | None = None
     ) -> None:
@@ -164,12 +189,8 @@ class _Block:
         if error is None or isinstance(error, _STOPPED):
             return
         with self.core.faults.guard("monitor"):
-            data = {
-                a.ERROR_TYPE.data_key: type(error).__qualname__,
-                a.ERROR_MESSAGE.data_key: clean_text(error),
-                a.STACK_TRACE.data_key: _stack_of(error),
-                a.REPORTED_BY.data_key: reported_by.value,
-            }
+            mark_reported(error, reported_by.value)
+            data = {**told_of(error), a.REPORTED_BY.data_key: reported_by.value}
             self.publish(EventType.ERROR_OCCURRED, data, game_id=game_id, player_id=player_id)
 
     def failure(self, error: BaseException | None) -> dict[str, Any]:
@@ -214,24 +235,54 @@ class TransitionBlock:
                 a.STATE_LEGAL.name: legal,
             },
         )
+        if core.debug.active:  # debug hook
+            self._watch()  # debug hook
         if not legal:
             self._block.keep()
             self._publish(EventType.STATE_TRANSITION_ILLEGAL, {"from_state": left, "to_state": entered})
         self._publish(EventType.STATE_TRANSITION_START, dict(self._data))
+        if core.debug.active:  # debug hook
+            self._step("body_begun")  # debug hook
+
+    def _watch(self) -> None:
+        self._block.handle._tell_step = self._step
+        self._step("entered")
+        self._step("judged")
+
+    def _step(self, step: str, own: Mapping[str, object] | None = None) -> None:
+        self._block.tell_step(EventType.STATE_TRANSITION_STEP, step, self._data, own, clean_id(self._game_id) or None)
+
+    def _step_of_outcome(self) -> None:
+        """Tells what became of a transition. Where another has come meanwhile, ours is overtaken by now."""
+        core, ordinal = self._block.core, self._data["ordinal"]
+        with core.lock:
+            game = core.ledger.games.get(clean_id(self._game_id))
+            applied = game.ordinal if game is not None else None
+        if applied is None:
+            self._step("unbound")
+        elif applied == ordinal:
+            self._step("applied")
+        else:
+            self._step("overtaken" if applied > ordinal else "stayed")
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        core = self._block.core
         try:
+            if core.debug.active:  # debug hook
+                self._step("body_ended")  # debug hook
             duration = {"duration_ms": self._block.milliseconds}
-            if duration["duration_ms"] > self._block.core.settings.model.slow_transition_seconds * _MS:
+            if duration["duration_ms"] > core.settings.model.slow_transition_seconds * _MS:
                 self._block.keep()
             failure = self._block.failure(error)
             outcome = EventType.STATE_TRANSITION_FAILED if failure else EventType.STATE_TRANSITION_COMPLETE
             self._publish(outcome, {**self._data, **duration, **failure, "success": not failure})
             self._block.publish_error(error, outcome, game_id=clean_id(self._game_id) or None)
+            if core.debug.active:  # debug hook
+                self._step_of_outcome()  # debug hook
         except Exception as fault:  # noqa: BLE001 - monitoring never raises into the game
-            self._block.core.faults.count("monitor", fault)
+            core.faults.count("monitor", fault)
         self._block.finish()
 
     def _publish(self, event_type: EventType, data: dict[str, Any]) -> None:
@@ -277,9 +328,18 @@ class ActionBlock:
         if waited is not None:
             self._data["queue_wait_ms"] = waited * _MS
             block.handle.set_attribute(a.QUEUE_WAIT_MS.name, waited * _MS)
-            if core.debug.active:
-                core.debug.action_dequeued(action, waited, self._game_id, self._player_id)
+        if core.debug.active:  # debug hook
+            self._watch(action, waited)  # debug hook
         self._publish(EventType.ACTION_PROCESSING, {"status": "processing"})
+
+    def _watch(self, action: str, waited: float | None) -> None:
+        self._block.handle._tell_step = self._step
+        if waited is not None:
+            self._block.core.debug.action_dequeued(action, waited, clean_id(self._game_id), clean_id(self._player_id))
+
+    def _step(self, step: str, own: Mapping[str, object]) -> None:
+        data = {a.ACTION_TYPE.data_key: self._data[a.ACTION_TYPE.data_key]}
+        self._block.tell_step(EventType.ACTION_STEP, step, data, own, *(self._told_ids or (None, None)))
 
     async def __aexit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
@@ -310,9 +370,3 @@ class ActionBlock:
     def _publish(self, event_type: EventType, data: dict[str, Any]) -> None:
         game_id, player_id = self._told_ids or (None, None)
         self._block.publish(event_type, {**self._data, **data}, game_id=game_id, player_id=player_id)
-
-
-def _stack_of(error: BaseException) -> str:
-    """The end of the stack, where the cause is."""
-    lines = traceback.format_exception(type(error), error, error.__traceback__, limit=-STACK_FRAMES)
-    return clean_text("".join(lines)[-MAX_TEXT_LENGTH:])

@@ -1,6 +1,7 @@
 """The door for this user's commands to a running process: a Unix socket that nobody else can open.
 
-One request and one answer to a connection, each one line of JSON. There is no other way in, and no network. The socket
+One request and one answer to a connection, each one line of JSON; after the answer to ``events``, the events follow,
+one a line, until either side closes. There is no other way in, and no network. The socket
 lies in a directory of the user's own (mode 0700) and is the user's own (0600); who knocks is asked for by the kernel
 (``SO_PEERCRED``), and turned away if it is somebody else.
 """
@@ -21,8 +22,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from otel_setup.control_streams import EventStreams
 from otel_setup.diagnosis.close_look import CloseLook
 from otel_setup.diagnosis.rules import Rule, Subject
+from otel_setup.events.reader import EventReader
+from otel_setup.events.stream import EventStream
 from otel_setup.faults import Faults
 from otel_setup.prometheus.forked import call_in_child
 
@@ -81,18 +85,26 @@ class ControlServer:
         look: what commands change.
         describe: says who this process is: service and instance.
         faults: counts what goes wrong in that thread.
+        stream: the events that may be read here; None where none may.
 
     Raises:
         OSError: there is no place for the socket, or the system cannot tell who connects.
     """
 
-    def __init__(self, look: CloseLook, describe: Callable[[], Mapping[str, str]], faults: Faults) -> None:
+    def __init__(
+        self,
+        look: CloseLook,
+        describe: Callable[[], Mapping[str, str]],
+        faults: Faults,
+        stream: EventStream | None = None,
+    ) -> None:
         if not hasattr(socket, "SO_PEERCRED"):
             raise OSError("this system does not tell who connects to a socket")
         self._look = look
         self._rules = look.rules
         self._describe = describe
         self._faults = faults
+        self._streams = None if stream is None else EventStreams(stream)
         directory = _own_directory()
         _clear(directory)
         self.path = directory / f"{os.getpid()}{_SUFFIX}"
@@ -115,41 +127,81 @@ class ControlServer:
         """The thread, and the socket's place, stay the parent's."""
         for ours in (self._listener, self._wake, self._woken):
             ours.close()
+        if self._streams is not None:
+            self._streams.close_in_child()
 
     def _serve(self) -> None:
-        events = select.poll()  # select() fails where a server has more than a thousand sockets open
-        events.register(self._listener, select.POLLIN)
-        events.register(self._woken, select.POLLIN)
         with self._listener, self._woken:
             while True:
-                ready = [descriptor for descriptor, _ in events.poll(self._milliseconds_to_next_end())]
+                ready = self._ready()
                 if self._woken.fileno() in ready:
-                    return
+                    break
                 with self._faults.guard("runtime"):
-                    if ready:
+                    if self._listener.fileno() in ready:
                         self._answer_next()
                     for rule in self._rules.expire():
                         self._look.ended(rule)
+                if self._streams is not None:
+                    with self._faults.guard("stream"):
+                        self._streams.step()
+            if self._streams is not None:
+                self._streams.close()
 
-    def _milliseconds_to_next_end(self) -> float | None:
-        left = [seconds for _, seconds in self._rules.listed()]
-        if left:
-            return min(left) * _MS + 1
-        return 0 if self._rules.active else None
+    def _ready(self) -> set[int]:
+        """Waits until there is something to do; the descriptors that are ready."""
+        events = select.poll()  # select() fails where a server has more than a thousand sockets open
+        events.register(self._listener, select.POLLIN)
+        events.register(self._woken, select.POLLIN)
+        for connection in self._streams.full if self._streams is not None else ():
+            events.register(connection, select.POLLOUT)
+        return {descriptor for descriptor, _ in events.poll(self._milliseconds())}
+
+    def _milliseconds(self) -> float | None:
+        """Until there is something to do, even if nobody asks for anything."""
+        left = [seconds * _MS + 1 for _, seconds in self._rules.listed()]
+        if not left and self._rules.active:
+            return 0
+        if self._streams is not None and (pause := self._streams.pause) is not None:
+            left.append(pause * _MS)
+        return min(left, default=None)
 
     def _answer_next(self) -> None:
-        with contextlib.suppress(OSError):  # whoever asked has gone, or does not come to the point
-            connection, _ = self._listener.accept()
-            with connection:
-                if _user_of(connection) == os.geteuid():
-                    connection.settimeout(REQUEST_SECONDS)
-                    connection.sendall(_line(self._answer(connection)))
+        # Suppressed: whoever asked has gone, or does not come to the point.
+        with contextlib.suppress(OSError), contextlib.ExitStack() as ours:
+            connection = ours.enter_context(self._listener.accept()[0])
+            if _user_of(connection) != os.geteuid():
+                return
+            connection.settimeout(REQUEST_SECONDS)
+            answer, reader = self._answer(connection)
+            if reader is not None:
+                ours.callback(reader.close)
+            connection.sendall(_line(answer))
+            if reader is not None and self._streams is not None:
+                self._streams.serve(connection, reader)
+                ours.pop_all()
 
-    def _answer(self, connection: socket.socket) -> dict[str, Any]:
+    def _answer(self, connection: socket.socket) -> tuple[dict[str, Any], EventReader | None]:
+        """The answer, and for a request for events who reads them."""
         try:
-            return {"ok": True, **self._do(_request(_read_line(connection)))}
+            request = _request(_read_line(connection))
+            if request.get("do") == "events":
+                reader = self._reader(request)
+                told = {"cursor": str(reader.cursor)}
+            else:
+                reader, told = None, self._do(request)
         except ValueError as refused:
-            return {"ok": False, "error": str(refused)}
+            return {"ok": False, "error": str(refused)}, None
+        return {"ok": True, "pid": os.getpid(), **self._describe(), **told}, reader
+
+    def _reader(self, request: dict[str, Any]) -> EventReader:
+        query = request.pop("query", "")
+        request.pop("do")
+        _nothing_else(request)
+        if not isinstance(query, str):
+            raise ControlError("query is a text, as after the question mark of a URL")
+        if self._streams is None:
+            raise ControlError("this process lets nobody read its events here")
+        return self._streams.open(query)
 
     def _do(self, request: dict[str, Any]) -> dict[str, Any]:
         command = request.pop("do", None)
@@ -169,8 +221,11 @@ class ControlServer:
         elif command == "list":
             _nothing_else(request)
         else:
-            raise ControlError("no such command; there are start, stop and list")
-        return {"pid": os.getpid(), **self._describe(), "rules": [_shown(*rule) for rule in self._rules.listed()]}
+            raise ControlError("no such command; there are start, stop, list and events")
+        return {
+            "rules": [_shown(*rule) for rule in self._rules.listed()],
+            "streams": 0 if self._streams is None else len(self._streams),
+        }
 
 
 def _listening(path: Path) -> socket.socket:

@@ -102,7 +102,8 @@ class Core:
         self.trace_contexts: OrderedDict[str, TraceContext] = OrderedDict()
         self.trace_contexts_dropped = 0
         self._adopt(settings)
-        self.stream = EventStream(lock=self.lock, **_stream_bounds(settings))
+        self.stream = EventStream(lock=self.lock)
+        self._bound_the_stream()
         self.stream.publisher = self.publish
         self.catalogue: Catalogue = build(settings.model, settings.prefix, settings.business_metrics)
         self.ledger = Ledger(settings.model, settings.bounds, self.lock)
@@ -113,9 +114,20 @@ class Core:
 
     def _adopt(self, settings: Settings) -> None:
         self.settings, model = settings, settings.model
+        self.debug.look_at_everything(settings.debug)
         # Names come in this form nearly always, and to look for another takes ten times as long.
         self._canonical_phases = frozenset(name for name in model.phases if model.phase(name) == name)
         self._canonical_actions = frozenset(name for name in model.action_types if model.action(name) == name)
+
+    def _bound_the_stream(self) -> None:
+        settings = self.settings
+        self.stream.resize(
+            settings.history_size,
+            settings.max_subscribers,
+            history_bytes=settings.history_bytes,
+            queue_size=settings.subscriber_queue_size,
+            queue_bytes=settings.subscriber_queue_bytes,
+        )
 
     def _without_providers(self) -> Connection:
         instruments = Instruments(self.catalogue, (), {}, self._callback_failed)
@@ -140,14 +152,16 @@ class Core:
         instruments = Instruments(catalogue, meters, readings(self), self._callback_failed)
         instruments.export_zeros()
         new = Connection(instruments, tracer or trace_api.NoOpTracer(), logger)
-        with self.lock:
+
+        def move() -> None:
             if settings.model != self.settings.model or settings.bounds != self.settings.bounds:
                 self.ledger = Ledger(settings.model, settings.bounds, self.lock)
             self._adopt(settings)
             self.catalogue = catalogue
-            self.stream.resize(**_stream_bounds(settings))
-            old, self._connection = self._connection, new
-        return old
+            self._bound_the_stream()
+            self._connection = new
+
+        return self._leave(move)
 
     def connect_locally(self, meter: Meter) -> None:
         """Before ``configure()``: local metrics, and whatever providers the application installed, or will install."""
@@ -164,10 +178,44 @@ class Core:
         Returns:
             The connection until now.
         """
-        with self.lock:
+
+        def move() -> None:
+            instruments = self._connection.instruments
+            self._connection = Connection(instruments, trace_api.NoOpTracer(), logs_api.NoOpLogger(SCOPE))
+
+        return self._leave(move)
+
+    def _leave(self, move: Callable[[], None]) -> Connection:
+        """Ends the epoch: its last event says so, and in the same step ``move`` goes on to another connection.
+
+        An epoch without any event has nobody who waits for its end.
+
+        Returns:
+            The connection until now.
+        """
+        untold = False
+        while True:
             old = self._connection
-            self._connection = Connection(old.instruments, trace_api.NoOpTracer(), logs_api.NoOpLogger(SCOPE))
-        return old
+            if old.sent and not untold:
+                try:
+                    if self._published_by(old, EventType.PRODUCER_STOPPED, self._stopped, then=move):
+                        return old
+                except Exception as fault:  # noqa: BLE001 - an epoch ends, whether it can say so or not
+                    self.faults.count("stream", fault)
+                    untold = True
+                continue
+            with self.lock:
+                if self._connection is old and (untold or not old.sent):
+                    move()
+                    return old
+
+    def _stopped(self) -> SystemEvent:
+        data = {
+            a.PRODUCER_EPOCH.data_key: self.epoch,
+            a.LAST_SEQUENCE.data_key: self.sent,
+            a.LIVE_GAMES.data_key: len(self.ledger.games),
+        }
+        return self.complete(SystemEvent(event_type=EventType.PRODUCER_STOPPED, data=data))
 
     def after_fork(self, faults: Faults) -> None:
         """Begins afresh in a forked child: locks may be held by threads the child does not have, and games, counts and
@@ -178,6 +226,7 @@ class Core:
         self.exports = ExportCounts()
         self.waiting = QueueTokens()
         self.debug = CloseLook(self)
+        self.debug.look_at_everything(self.settings.debug)
         self.stream.after_fork(self.lock)
         self.ledger = Ledger(self.settings.model, self.settings.bounds, self.lock)
         if self._pseudonyms is not None:
@@ -287,6 +336,7 @@ class Core:
         Parameters:
             data: becomes the event's own.
         """
+        ids = self._located(ids)
         for key in _PHASE_KEYS:
             if key in data:
                 data[key] = self.phase(data[key])
@@ -302,7 +352,7 @@ class Core:
             event_type,
             clock.time_ns() if timestamp_ns is None else timestamp_ns,
             ids.game_id,
-            ids.room_id or (self.ledger.room_of(ids.game_id) if ids.game_id else None),
+            ids.room_id,
             ids.player_id,
             ids.connection_id,
             correlation_id or get_correlation_id(),
@@ -312,6 +362,18 @@ class Core:
             data,
             metadata if metadata is not None else {},
         )
+
+    def _located(self, ids: _Ids) -> _Ids:
+        """With what the ledger knows: the room of a game or of a socket, and the game that is on in a room."""
+        ledger, room_id = self.ledger, ids.room_id
+        if ids.game_id:
+            return ids if room_id else _Ids(ids.game_id, ledger.room_of(ids.game_id), ids.player_id, ids.connection_id)
+        with self.lock:
+            if not room_id and (connection := ledger.connections.get(ids.connection_id or "")) is not None:
+                room_id = connection.room_id or None
+            room = ledger.rooms.get(room_id or "")
+            game_id = room.game_id if room is not None else None
+        return _Ids(game_id, room_id, ids.player_id, ids.connection_id)
 
     def tell(
         self,
@@ -377,7 +439,7 @@ class Core:
         *,
         hand_on: bool = True,
     ) -> SystemEvent | bool:
-        while not (placed := self._published_by(self._connection, event_type, event, context, hand_on)):
+        while not (placed := self._published_by(self._connection, event_type, event, context, hand_on=hand_on)):
             pass  # connect() came in between: the next one it is
         return placed
 
@@ -386,10 +448,19 @@ class Core:
         connection: Connection,
         event_type: EventType,
         event: SystemEvent | Callable[[], SystemEvent | None],
-        context: SpanContext | None,
-        hand_on: bool,
+        context: SpanContext | None = None,
+        *,
+        hand_on: bool = True,
+        then: Callable[[], None] | None = None,
     ) -> SystemEvent | bool:
-        """The event as the stream has it; False where the connection is no more, True where there is nothing to say."""
+        """Publishes an event by a connection, if it is the present one.
+
+        Parameters:
+            then: done in the same step, under the lock.
+
+        Returns:
+            The event as the stream has it; False where the connection is no more, True where there is nothing to say.
+        """
         logger = connection.logger
         # Looked up by name, because to ask an abstract class for its instances takes ten times as long.
         take: Take | None = getattr(logger, TAKE, None)
@@ -406,6 +477,8 @@ class Core:
             # It was made here and nobody else has it yet: setting beats copying it once more.
             object.__setattr__(made, "event_id", self._event_id(connection, exported=exported))
             made = self.stream.append(made)
+            if then is not None:
+                then()
         # Outside the lock, because instruments, loggers and log handlers have locks of their own, and may take long.
         try:
             if failed is not None:
@@ -479,16 +552,6 @@ class Core:
 
     def _callback_failed(self, fault: Exception) -> None:
         self.faults.count("measures", fault)
-
-
-def _stream_bounds(settings: Settings) -> dict[str, int]:
-    return {
-        "history_size": settings.history_size,
-        "history_bytes": settings.history_bytes,
-        "max_subscribers": settings.max_subscribers,
-        "queue_size": settings.subscriber_queue_size,
-        "queue_bytes": settings.subscriber_queue_bytes,
-    }
 
 
 def _severity(event_type: EventType, severity: Severity, data: Mapping[str, Any]) -> Severity:

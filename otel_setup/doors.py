@@ -91,6 +91,6 @@ class Doors:
             from otel_setup.control import ControlServer
 
             try:
-                self._control = ControlServer(core.debug, describe, core.faults)
+                self._control = ControlServer(core.debug, describe, core.faults, core.stream)
             except OSError as problem:
                 core.faults.note("control_socket", f"`python -m otel_setup debug` cannot reach this process: {problem}")

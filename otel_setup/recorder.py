@@ -12,11 +12,13 @@ from itertools import islice
 from typing import Any, TypeGuard
 
 from otel_setup.catalogue import EVENTS, EventType, Kind, M
+from otel_setup.catalogue import attributes as a
 from otel_setup.catalogue.attributes import RECEIVE, TRANSMIT
 from otel_setup.core import Core
 from otel_setup.correlation import clean_correlation_id
 from otel_setup.events.log_records import MAX_LISTED
 from otel_setup.events.record import SystemEvent
+from otel_setup.failure import told_of
 from otel_setup.game_model import OTHER
 from otel_setup.ledger import Seat
 from otel_setup.text import clean_data, clean_id, clean_text
@@ -109,6 +111,39 @@ class Recorder:
         if not isinstance(scores, Mapping):
             return {}
         return {self._id(player): clean_data(score) for player, score in islice(scores.items(), MAX_LISTED)}
+
+    async def record_game_error(
+        self,
+        game_id: str,
+        error: BaseException | str,
+        error_type: str | None = None,
+        player_id: str | None = None,
+        room_id: str | None = None,
+    ) -> None:
+        """Something failed inside a game.
+
+        Parameters:
+            error: the exception, with its stack, or a text. One that has left a block of the monitor counts once.
+            error_type: what kind of error it is; the exception's class where not given.
+            player_id: whom it hit, if it was one.
+            room_id: needed only before the game has started; afterwards its room is known.
+        """
+        with self.core.faults.guard("monitor"):
+            if isinstance(error, BaseException):
+                data = told_of(error)
+            else:
+                data = {a.ERROR_TYPE.data_key: OTHER, a.ERROR_MESSAGE.data_key: clean_text(error)}
+            if error_type is not None:
+                data[a.ERROR_TYPE.data_key] = clean_id(error_type)
+            self._publish(EventType.GAME_ERROR, game_id=game_id, player_id=player_id, room_id=room_id, **data)
+
+    async def record_phase_started(self, game_id: str, phase: str) -> None:
+        """A game entered a phase."""
+        self._publish(EventType.PHASE_STARTED, game_id=game_id, phase=phase)
+
+    async def record_phase_timeout(self, game_id: str, phase: str) -> None:
+        """A phase's time was up; whatever follows is reported by itself."""
+        self._publish(EventType.PHASE_TIMEOUT, game_id=game_id, phase=phase)
 
     async def record_phase_duration(self, game_id: str, phase: str, duration_seconds: float) -> None:
         """A game left a phase after ``duration_seconds``."""
@@ -265,8 +300,8 @@ class Recorder:
             labels = {"direction": direction, "message_type": clean_id(message_type) or OTHER}
             core.instruments.add(M.MESSAGES, **labels)  # type: ignore[arg-type]
             core.instruments.add(M.MESSAGE_BYTES, size, **labels)
-            if core.debug.active:
-                core.debug.socket_message(connection_id, direction, message_type, size)
+            if core.debug.active:  # debug hook
+                core.debug.socket_message(connection_id, direction, message_type, size)  # debug hook
 
     # --- anything else ------------------------------------------------------------------------------------------------
 

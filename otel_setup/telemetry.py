@@ -27,6 +27,9 @@ from otel_setup.config import ConfigError, Options, Resolved, Settings
 from otel_setup.connection import Connection
 from otel_setup.core import SCOPE, Core
 from otel_setup.doors import Doors
+from otel_setup.events.foreign import excludes
+from otel_setup.events.record import SystemEvent
+from otel_setup.events.tee import LocalEvents
 from otel_setup.exits import Shutdowns, at_end_of_worker
 from otel_setup.faults import Faults
 from otel_setup.health import Health, health_of
@@ -141,7 +144,7 @@ class _State:
         self._inherited: Resolved | None = None
         self.diversion: Diversion | None = None
         self._doors = Doors()
-        self._global = GlobalState(SCOPE, self._fault)
+        self._global = GlobalState(SCOPE, self._fault, LocalEvents(self._take_in, self._fault, SCOPE))
         self._shutdowns = Shutdowns()
         self._sigterm = Sigterm(self.stop_completely)
 
@@ -218,6 +221,7 @@ class _State:
                 adopted=adopted,
                 additions=self.diversion.additions(resolved.settings) if self.diversion is not None else None,
                 watched=core.debug.wants_span,
+                take_in=core.take_in,
                 on_fault=self._fault,
             )
             left = core.connect(
@@ -262,6 +266,12 @@ class _State:
         if self._telemetry is None:
             self._sigterm.uninstall()
         return arrived
+
+    def _take_in(self, event: SystemEvent, scope: str) -> None:
+        """An event that others emit while nothing of it leaves the process."""
+        core = self.core
+        if not excludes(core.settings.excluded_event_scopes)(scope):
+            core.publish(event)
 
     def _fault(self, fault: Exception) -> None:
         self._faults.count("export", fault)

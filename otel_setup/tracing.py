@@ -30,6 +30,7 @@ from opentelemetry.trace import (
     StatusCode,
     TraceFlags,
 )
+from opentelemetry.util.types import Attributes
 
 from otel_setup import clock
 from otel_setup.catalogue import attributes as a
@@ -66,19 +67,30 @@ def start_span(core: Core, name: str, attributes: Mapping[str, Any], explicit: C
     context = context_api.get_current() if explicit is None else explicit
     before = trace_api.get_current_span(context)
     links: tuple[Link, ...] = ()
-    watched = core.debug.active and core.debug.wants_span(attributes)
-    if before.get_span_context().is_valid and (
-        # Below what a sampler left out nothing is recorded, and the sampler knew of no room: this one begins anew.
-        (watched and not before.get_span_context().trace_flags.sampled)
-        or not _may_be_parent(before, context, explicit=explicit is not None)
-    ):
+    asked: Attributes = None
+    if before.get_span_context().is_valid and not _may_be_parent(before, context, explicit=explicit is not None):
         links, context = (Link(before.get_span_context()),), Context()
-    asked = core.pseudonyms.pseudonymised(attributes) if watched else None  # the sampler goes by them
+    if core.debug.active and core.debug.wants_span(attributes):  # debug hook
+        asked, links, context = _watched(core, attributes, before, links, context)  # debug hook
     span = core.tracer.start_span(name, context=context, links=links, attributes=asked)
     if span.is_recording():  # else nothing leaves, and nobody needs a pseudonym
         known = {key: value for key, value in attributes.items() if value not in (None, "")}
         span.set_attributes(core.pseudonyms.pseudonymised(known))
     return span
+
+
+def _watched(
+    core: Core, attributes: Mapping[str, Any], before: Span, links: tuple[Link, ...], context: Context
+) -> tuple[Attributes, tuple[Link, ...], Context]:
+    """With what a span that somebody looks at begins: the sampler goes by its attributes.
+
+    Below what a sampler left out nothing is recorded, and the sampler knew of no room: such a span begins anew.
+    """
+    asked = core.pseudonyms.pseudonymised(attributes)
+    above = before.get_span_context()
+    if above.is_valid and not above.trace_flags.sampled:
+        links, context = (Link(above),), Context()
+    return asked, links, context
 
 
 def _without_names(core: Core, span: Span, name: str) -> Span:

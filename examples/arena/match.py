@@ -96,6 +96,7 @@ class Match:
         self._fighters: list[str] = []
         self._begun = self._decided = self._over = False
         self._reason = ""
+        self._broken: Exception | None = None
         self._queue: deque[Action] = deque()
         self._background = Background(self._failed)
         self._full = asyncio.Event()
@@ -106,6 +107,7 @@ class Match:
         """Open the match and let it run."""
         self._record.room_created(self.id)
         await self._monitor.record_room_created(self.id)
+        await self._monitor.record_game_created(self.id, self.id)
         self._background.start(self._run())
 
     async def close(self, reason: str) -> None:
@@ -172,6 +174,8 @@ class Match:
     async def _course(self) -> str:
         """All of a match; why it ended."""
         await wait(self._pace.grace(GATHERING, LEAST_GATHERING), cut_short=self._full)
+        if not self._full.is_set():
+            await self._monitor.record_phase_timeout(self.id, self.phase)
         if len(self._here) < LEAST_FIGHTERS:
             return self._reason or "empty"
         await self._begin()
@@ -182,6 +186,8 @@ class Match:
             await self._move(Phase.OVERTIME)
             if not await self._ticks(OVERTIME):
                 return self._reason or "deserted"
+            if len(self._world.leaders()) > 1:
+                await self._monitor.record_phase_timeout(self.id, self.phase)
         await self._move(Phase.PODIUM)
         if not await self._ticks(PODIUM):
             return self._reason
@@ -242,6 +248,7 @@ class Match:
             self._record.phase_left(self.id, left, now - self._phase_began)
             self._record.transition(self.id, left, entered)
             self.phase, self._phase_began = entered, now
+            await self._monitor.record_phase_started(self.id, entered)
             await self._broadcast("phase_change", {"phase": entered, "scores": self._world.scores()})
             if entered is Phase.CLOSED:
                 await self._decide()
@@ -258,6 +265,8 @@ class Match:
         if self._over:
             return
         self._over = True
+        if self._broken:
+            await self._monitor.record_game_error(self.id, self._broken, room_id=self.id)
         if self._begun and not self._decided:
             self._record.game_abandoned(self.id, reason)
             await self._monitor.record_game_end(self.id, None, self._world.scores(), abandoned=True)
@@ -322,4 +331,5 @@ class Match:
     def _failed(self, broken: Exception) -> None:
         _log.error("match %s broke", self.id, exc_info=broken)
         self._services.failures.append(broken)
+        self._broken = broken
         self._background.start(self._end("error"))

@@ -195,6 +195,7 @@ class Game:
             await self._monitor.record_phase_duration(self.id, left, time.monotonic() - self._phase_began)
         async with self._monitor.monitor_state_transition(self.id, left, entered):
             self._set_phase(entered)
+            await self._monitor.record_phase_started(self.id, entered)
             await self._entering(entered)()
 
     def _set_phase(self, entered: Phase) -> None:

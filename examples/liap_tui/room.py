@@ -42,6 +42,7 @@ class Room:
         self._game: Game | None = None
         self._removal: asyncio.Task[None] | None = None
         self._closed: asyncio.Task[None] | None = None
+        self._broken: Exception | None = None
 
     @property
     def game_is_on(self) -> bool:
@@ -69,6 +70,7 @@ class Room:
         """Open the room with its first player, the host."""
         self._record.room_created(self.id)
         await self._monitor.record_room_created(self.id)
+        await self._monitor.record_game_created(self.id, self.id)
         await self.take_seat(host)
         self._watch_for_emptiness(LEAST_ARRIVAL)
 
@@ -189,6 +191,8 @@ class Room:
     async def _end(self, reason: str) -> None:
         if self._removal:
             self._removal.cancel()
+        if self._broken:
+            await self._monitor.record_game_error(self.id, self._broken, room_id=self.id)
         was_on = self.game_is_on
         if self._game:
             await self._game.abandon(reason)
@@ -219,6 +223,7 @@ class Room:
     def _failed(self, broken: Exception) -> None:
         _log.error("room %s broke", self.id, exc_info=broken)
         self._services.failures.append(broken)
+        self._broken = broken
         self._begin_end("error")
 
     async def _pass_on_host(self, leaving: str) -> None:

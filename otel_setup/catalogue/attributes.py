@@ -23,6 +23,7 @@ REDEAL_OUTCOMES = ("requested", "accepted", "declined", "timed_out")
 DECLARATION_OUTCOMES = ("hit", "zero_kept", "missed")
 ROOM_HEALTH = ("healthy", "idle", "warning", "critical")
 GAP_REASONS = ("overwritten", "queue_full", "bytes", "upstream", "before")
+STEP_BY_MONITOR, STEP_BY_GAME = "monitor", "game"
 CLOSE_CODES = tuple(str(code) for code in (*range(1000, 1004), *range(1005, 1016)))
 """The codes RFC 6455 §7.4.1 and the IANA registry assign; applications' own codes count as ``other``."""
 
@@ -213,6 +214,23 @@ QUEUE_WAITING = Attribute(
 )
 DEBUG_SECONDS = Attribute(
     name="debug.seconds", key="seconds", type=DOUBLE, description="For how long, at most, in seconds."
+)
+STEP = Attribute(
+    name="debug.step",
+    key="step",
+    description="How far the work has come. Of a transition: entered, judged, body_begun, body_ended, then applied, "
+    "overtaken (one that was entered later has moved the game), stayed (it failed) or unbound (no such game is live); "
+    "or a name of the game's own.",
+    examples=("body_begun", "cards dealt"),
+)
+STEP_ORIGIN = Attribute(
+    name="debug.step.origin",
+    key="origin",
+    values=(STEP_BY_MONITOR, STEP_BY_GAME),
+    description="Who names the step.",
+)
+ELAPSED_MS = Attribute(
+    name="debug.elapsed_ms", key="elapsed_ms", type=DOUBLE, description="Milliseconds since the work began."
 )
 PHASE_NAME = Attribute(name="phase.name", key="phase", description="The phase.", examples=("turn",))
 PHASE_DURATION = Attribute(

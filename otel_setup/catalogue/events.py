@@ -62,8 +62,11 @@ class EventType(StrEnum):
     STREAM_BOOKMARK = "stream.bookmark"
     STREAM_RESET = "stream.reset"
     EVENT_LOOP_BLOCKED = "event_loop.blocked"
+    EVENT_LOOP_SLOW = "event_loop.slow"
     CONNECTION_MESSAGE = "connection.message"
     ACTION_DEQUEUED = "action.dequeued"
+    STATE_TRANSITION_STEP = "state.transition.step"
+    ACTION_STEP = "action.step"
     PRODUCER_DEBUG_STARTED = "producer.debug.started"
     PRODUCER_DEBUG_ENDED = "producer.debug.ended"
 
@@ -84,6 +87,7 @@ _PLAYER = (a.GAME_ID, a.ROOM_ID, a.PLAYER_ID, a.CORRELATION_ID)
 _CONNECTION = (a.CONNECTION_ID, a.ROOM_ID, a.GAME_ID, a.PLAYER_ID, a.CORRELATION_ID)
 _BROADCAST = (*_CONNECTION, a.RECIPIENTS, a.BROADCAST_MS, a.SUCCESS, a.BROADCAST_EVENT)
 _ERROR = (*_PLAYER, a.ERROR_TYPE, a.ERROR_MESSAGE, a.STACK_TRACE, a.STATE_NAME, a.REPORTED_BY)
+_STEP = (a.STEP, a.STEP_ORIGIN, a.ELAPSED_MS)
 _PRODUCER = (a.PRODUCER_ID, a.PRODUCER_EPOCH, a.LAST_SEQUENCE, a.LIVE_GAMES)
 _GAP = (a.PRODUCER_ID, a.GAP_FIRST, a.GAP_LAST, a.GAP_COUNT)
 
@@ -315,6 +319,13 @@ _DECLARED: tuple[Event, ...] = (
         attributes=(a.BLOCKED_SECONDS, a.STACK_TRACE),
     ),
     Event(
+        name=EventType.EVENT_LOOP_SLOW,
+        description="A callback holds the event loop for a moment that nobody feels yet. Only where `python -m "
+        "otel_setup debug` asks for it.",
+        severity=Severity.DEBUG,
+        attributes=(a.BLOCKED_SECONDS, a.STACK_TRACE),
+    ),
+    Event(
         name=EventType.CONNECTION_MESSAGE,
         description="A message came or went over a socket. Only where `python -m otel_setup debug` asks for it.",
         severity=Severity.DEBUG,
@@ -325,6 +336,19 @@ _DECLARED: tuple[Event, ...] = (
         description="An action's wait was over. Only where `python -m otel_setup debug` asks for it.",
         severity=Severity.DEBUG,
         attributes=(*_PLAYER, a.ACTION_TYPE, a.QUEUE_WAIT_MS, a.QUEUE_WAITING),
+    ),
+    Event(
+        name=EventType.STATE_TRANSITION_STEP,
+        description="A transition has come to a step. Only where `python -m otel_setup debug` asks for it.",
+        severity=Severity.DEBUG,
+        attributes=(*_TRANSITION, *_STEP),
+    ),
+    Event(
+        name=EventType.ACTION_STEP,
+        description="An action has come to a step that the game named. Only where `python -m otel_setup debug` asks "
+        "for it.",
+        severity=Severity.DEBUG,
+        attributes=(*_PLAYER, a.ACTION_TYPE, *_STEP),
     ),
     Event(
         name=EventType.PRODUCER_DEBUG_STARTED,

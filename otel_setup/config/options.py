@@ -443,6 +443,15 @@ _LIFE = (
     ),
 )
 
+_DEBUG = (
+    Option(
+        name="debug",
+        help="tell everything of every room, as `python -m otel_setup debug` does of one: for development alone",
+        default=False,
+        check=p.switch,
+    ),
+)
+
 _GAME = (
     Option(
         name="model",
@@ -469,5 +478,6 @@ OPTIONS: tuple[Option, ...] = (
     *_QUEUES,
     *_LOCAL,
     *_LIFE,
+    *_DEBUG,
     *_GAME,
 )

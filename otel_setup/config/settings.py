@@ -80,6 +80,7 @@ class Options(TypedDict, total=False):
     shutdown_timeout: float | None
     handle_sigterm: bool | None
     control_socket: bool | None
+    debug: bool | None
     model: GameModel | None
     prefix: str | None
     business_metrics: Sequence[Metric] | None
@@ -173,6 +174,7 @@ class Settings:
     shutdown_timeout: float
     handle_sigterm: bool
     control_socket: bool
+    debug: bool
     model: GameModel
     prefix: str
     business_metrics: tuple[Metric, ...]

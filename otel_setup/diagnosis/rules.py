@@ -55,6 +55,10 @@ class DebugRules:
         room_of: the room in which a game is played, "" or None where it is not known.
         pseudonym: what a player is called outside. Rules and questions may use either name.
         clock: monotonic seconds.
+        changed: called whenever ``active`` may have changed.
+
+    Attributes:
+        active: whether there is any rule; it may have run out a moment ago.
     """
 
     def __init__(
@@ -62,18 +66,21 @@ class DebugRules:
         room_of: Callable[[str], str | None] = lambda game_id: None,
         pseudonym: Callable[[str], str] = lambda name: name,
         clock: Callable[[], float] = time.monotonic,
+        changed: Callable[[], object] = lambda: None,
     ) -> None:
         self._room_of = room_of
         self._pseudonym = pseudonym
         self._clock = clock
+        self._changed = changed
         self._rules: tuple[Rule, ...] = ()
+        self.active = False
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
-    @property
-    def active(self) -> bool:
-        """Whether there is any rule; it may have run out a moment ago."""
-        return bool(self._rules)
+    def _set(self, rules: tuple[Rule, ...]) -> None:
+        self._rules = rules
+        self.active = bool(rules)
+        self._changed()
 
     def add(self, subject: Subject, seconds: float) -> Rule:
         """Looks at a subject from now on. A rule that it has already ends as late as either would.
@@ -93,14 +100,14 @@ class DebugRules:
                 raise ValueError(f"there are {MAX_RULES} rules already; stop one")
             number = same.number if same else next(self._numbers)
             rule = Rule(number, subject, max(now + seconds, same.ends if same else 0.0))
-            self._rules = (*others, rule)
+            self._set((*others, rule))
         return rule
 
     def stop(self, number: int | None = None) -> list[Rule]:
         """Ends one rule, or all; gives those that were ended."""
         with self._lock:
             ended = [rule for rule in self._rules if number in (None, rule.number)]
-            self._rules = tuple(rule for rule in self._rules if rule not in ended)
+            self._set(tuple(rule for rule in self._rules if rule not in ended))
         return ended
 
     def expire(self) -> list[Rule]:
@@ -109,7 +116,7 @@ class DebugRules:
             now = self._clock()
             ended = [rule for rule in self._rules if rule.ends <= now]
             if ended:
-                self._rules = tuple(rule for rule in self._rules if rule.ends > now)
+                self._set(tuple(rule for rule in self._rules if rule.ends > now))
         return ended
 
     def listed(self) -> list[tuple[Rule, float]]:

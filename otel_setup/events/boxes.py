@@ -13,6 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import cast
 
 from otel_setup.events.notices import GapReason, before, gap, is_notice
 from otel_setup.events.record import SystemEvent
@@ -92,7 +93,7 @@ class RingBox:
     def queued_bytes(self) -> int:
         """What those that wait weigh."""
         if self._left is not None:
-            return sum(map(size_of, self._left))
+            return sum(size_of(event) for event in self._left if not is_notice(event))
         return self.ring.bytes_after(self.ring.last - self.queued)
 
     @property
@@ -110,6 +111,8 @@ class RingBox:
         ring, position = self.ring, self._position
         waiting = ring.last - position
         if self._left is not None:
+            if self._left and is_notice(self._left[0]):
+                limit += 1  # a gap takes no event's place
             events = [self._left.popleft() for _ in range(min(limit, len(self._left)))]
             self._taken += sum(not is_notice(event) for event in events)
             return events
@@ -174,20 +177,23 @@ class QueueBox:
         self._latest: OrderedDict[Hashable, SystemEvent] = OrderedDict()
         self._hole: _Hole | None = None  # before everything that waits
 
-    def offer(self, event: SystemEvent) -> bool:
+    def offer(self, event: SystemEvent, size: int | None = None) -> bool:
         """Takes an event in, by the policy.
+
+        Parameters:
+            size: what it weighs, from a caller who has weighed it.
 
         Returns:
             False where the reader is to be disconnected, and the event is not its any more.
         """
-        size = size_of(event)
+        size = size_of(event) if size is None else size
         reason = self._why_full(size)
         if reason is not None and self.policy is Policy.DISCONNECT:
             self.close(at=event.sequence - 1)
             return False
         self.matched += 1
         if self._key is not None:
-            self._offer_latest(event, size, self._key(event))
+            self._offer_latest(event, size, _key_of(event, self._key))
         elif reason is not None and self.policy is Policy.DROP_NEWEST:
             self._miss_newest(event, reason)
         else:
@@ -201,6 +207,11 @@ class QueueBox:
     def take(self, limit: int) -> list[SystemEvent]:
         """Up to ``limit`` waiting events, gaps between them where some were lost."""
         events: list[SystemEvent] = []
+        if self._hole is None and len(self._items) == self.queued <= limit:  # all of them, and no holes
+            events += cast(deque[SystemEvent], self._items)
+            self._items.clear()
+            self.queued = self.queued_bytes = 0
+            return events
         if self._hole is not None:
             events.append(self._hole.event())
             self._hole = None
@@ -269,8 +280,7 @@ class QueueBox:
         if self._hole is None:
             self._hole = _Hole(oldest.sequence, oldest.sequence, 0, reason)
             self.gaps += 1
-        self._hole.first = min(self._hole.first, oldest.sequence)
-        self._hole.last = max(self._hole.last, oldest.sequence)
+        self._hole.last = oldest.sequence  # higher than before: the oldest leave in the order in which they came
         self._hole.count += 1
 
     def _miss_newest(self, event: SystemEvent, reason: GapReason) -> None:
@@ -293,3 +303,12 @@ class QueueBox:
     def _count(self, events: int, size: int) -> None:
         self.queued += events
         self.queued_bytes += size
+
+
+def _key_of(event: SystemEvent, key: CoalesceKey) -> Hashable:
+    try:
+        found = key(event)
+        hash(found)
+    except Exception:  # noqa: BLE001 - a reader's function runs where events are published, and costs others nothing
+        return object()  # it takes the place of no other
+    return found

@@ -75,7 +75,7 @@ class EventFilter:
             "severity_at_least": severity,
             # A map cannot be hashed, and filters are compared and kept in sets.
             "attributes": None if data is None else _Attributes(data),
-            "_pattern": re.compile("|".join(sorted(wild))) if wild else None,
+            "_pattern": re.compile("|".join(sorted(wild)), re.DOTALL) if wild else None,
             "_wanted": tuple((name.removesuffix("s"), wanted) for name, wanted in ids.items() if wanted is not None),
             "_data": data or (),
             "_least": 0 if severity is None else severity.value,
@@ -125,7 +125,7 @@ class _Attributes(dict[str, Any]):
 
     def __init__(self, wanted: tuple[tuple[str, tuple[Any, ...]], ...]) -> None:
         super().__init__(wanted)
-        self._hash = hash(tuple((name, repr(values)) for name, values in wanted))
+        self._hash = hash(tuple(name for name, _ in wanted))  # equal values need not be written alike: 1 and 1.0
 
     def __hash__(self) -> int:  # type: ignore[override]
         return self._hash
@@ -170,7 +170,7 @@ def _attributes(given: object) -> tuple[tuple[str, tuple[Any, ...]], ...] | None
     several = (set, frozenset, list, tuple)
     return tuple(
         sorted(
-            (clean_id(name), tuple(map(_plain, values if isinstance(values, several) else (values,))))
+            (clean_id(name), tuple(sorted(map(_plain, values if isinstance(values, several) else (values,)), key=repr)))
             for name, values in given.items()
         )
     )

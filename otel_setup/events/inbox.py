@@ -22,7 +22,8 @@ READ_AHEAD = 64
 BACKLOG_PORTION = 256
 """Events of the past that are filtered at a time, so that nobody who publishes waits long."""
 _RATE_SECONDS = 60.0
-_RATE_STEP_SECONDS = 1.0
+RATE_STEP_SECONDS = 1.0
+"""How often the rate at which a reader reads is worked out, at most."""
 
 Taken = tuple[list[SystemEvent], float | None]
 """Events, or else the seconds after which to look again even if none comes before; None: no need to."""
@@ -67,23 +68,27 @@ class Inbox:
         self._ahead = 1 if coalesces else min(READ_AHEAD, wishes.queue_size)
         self._taken = self._notices = 0
         self._position = self._marked = begin
-        self._marked_at = self._rated_at = clock()
-        self._rated = 0
+        self._marked_at = self.rated_at = clock()
+        self._rated = self._left_ready = 0
 
     # --- taking -----------------------------------------------------------------------------------------------------
     def take(self, max_n: int, now: float) -> Taken:
         """Up to ``max_n`` events that are there; ``now`` is the clock's."""
-        ready = self.ready
-        if ready:
-            return [ready.popleft() for _ in range(min(max_n, len(ready)))], None
+        ready, box = self.ready, self.box
+        if ready and (fetched := self._fetched(max_n)):
+            self._left_ready = len(ready)
+            return fetched, None
+        self._left_ready = 0
         if self._backlog is not None:
             events, pause = self._past(max_n)
             if pause is not None:
                 return events, pause
         else:
             events = []
-        if not events and self.box is not None:
-            events = self._present(self.box, max_n)
+        if not events and box is not None:
+            events = box.take(max_n if max_n > self._ahead else self._ahead)
+            if box.gaps:
+                events = self._noted(events)
         if not events:
             return NOTHING if self._wishes.bookmark_seconds is None else self._bookmark(now)
         self._taken += len(events)
@@ -91,24 +96,32 @@ class Inbox:
         self._marked_at = now
         if len(events) > max_n:
             ready.extend(events[max_n:])
+            self._left_ready = len(ready)
             del events[max_n:]
         return events, None
 
-    def _present(self, box: RingBox | QueueBox, max_n: int) -> list[SystemEvent]:
-        events = box.take(max_n if max_n > self._ahead else self._ahead)
-        if box.gaps:
-            if not self._wishes.gaps:
-                events = [event for event in events if not is_notice(event)]
-            self._notices += sum(map(is_notice, events))
+    def _fetched(self, max_n: int) -> list[SystemEvent]:
+        events: list[SystemEvent] = []
+        try:
+            while len(events) < max_n:
+                events.append(self.ready.popleft())
+        except IndexError:  # that was all; somebody else may have taken some meanwhile
+            pass
+        return events
+
+    def _noted(self, events: list[SystemEvent]) -> list[SystemEvent]:
+        """Events with gaps among them: these counted, or left out where they are not wanted."""
+        if not self._wishes.gaps:
+            return [event for event in events if not is_notice(event)]
+        self._notices += sum(map(is_notice, events))
         return events
 
     def _past(self, max_n: int) -> Taken:
         """What is due of the backlog."""
         if not self._due and not self._filter_portion():
             return NOTHING
-        ahead = max_n if self._pace is not None else max(max_n, READ_AHEAD)
         events: list[SystemEvent] = []
-        while self._due and len(events) < ahead:
+        while self._due and len(events) < max(max_n, READ_AHEAD):
             event = self._due[0]
             if self._pace is not None and not is_notice(event) and (seconds := self._pace.wait(event)) > 0:
                 if not events:
@@ -176,32 +189,40 @@ class Inbox:
         """How many of them were read."""
         return self._taken - self._notices - self._read_ahead()
 
+    def account(self) -> tuple[int, int, int, int]:
+        """``matched``, ``delivered``, ``missed`` and ``queued`` of one moment, though somebody reads meanwhile."""
+        ahead, box = self._read_ahead(), self.box
+        missed, waiting = (0, 0) if box is None else (box.missed, box.queued)
+        return self.matched, self._taken - self._notices - ahead, missed, waiting + ahead
+
     def _read_ahead(self) -> int:
         return sum(not is_notice(event) for event in tuple(self.ready))
 
     @property
     def position(self) -> int:
         """The sequence up to which it was given everything it wants, or was told what is missing."""
-        if self.ready:
+        try:
             return before(self.ready[0])
+        except IndexError:
+            pass
+        if not (self._due or self._taken) and self._backlog is not None:
+            self._filter_portion()  # nothing was read yet, and what comes first may be a gap
         if self._due:
             return before(self._due[0])
         if self._backlog is not None or self.box is None:
             return self._position
         return max(self._position, self.box.position)
 
-    def note_reading(self, now: float) -> None:
-        """Somebody reads: how many events a second it takes follows from that."""
-        elapsed = now - self._rated_at
-        if 0 <= elapsed < _RATE_STEP_SECONDS:
-            return
-        delivered, elapsed = self.delivered, max(elapsed, 0.0)
+    def rate_reading(self, now: float) -> None:
+        """How many events a second are read, by what was read since this was last asked."""
+        delivered, elapsed = self.delivered, max(now - self.rated_at, 0.0)
         self.rate = self.rate * math.exp(-elapsed / _RATE_SECONDS) + (delivered - self._rated) / _RATE_SECONDS
-        self._rated, self._rated_at = delivered, now
+        self._rated, self.rated_at = delivered, now
 
     def has_read_on(self) -> bool:
-        """Whether something was read since it was last rated: what was fetched ahead is read without a word."""
-        return self.delivered != self._rated
+        """Whether some of what was fetched ahead was read, which happens without a word, since this was last asked."""
+        left, self._left_ready = self._left_ready, len(self.ready)
+        return self._left_ready != left
 
     def drop(self) -> None:
         """Forgets everything."""

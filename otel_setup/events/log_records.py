@@ -20,8 +20,8 @@ from opentelemetry.trace import SpanContext
 from otel_setup import clock
 from otel_setup.catalogue import EVENTS, EventType, Severity
 from otel_setup.catalogue import attributes as a
-from otel_setup.events.record import SystemEvent
-from otel_setup.text import MAX_DATA_ITEMS, clean_data, clean_id
+from otel_setup.events.record import SystemEvent, make_event
+from otel_setup.text import MAX_DATA_ITEMS, clean_data, clean_id, clean_text
 
 if TYPE_CHECKING:
     from otel_setup.privacy import Pseudonyms
@@ -43,7 +43,12 @@ _NAME_OF = {
 }
 _KEY_OF = {name: {full: key for key, full in keys.items()} for name, keys in _NAME_OF.items()}
 _SCORES = a.FINAL_SCORES.data_key
-_SEVERITIES = sorted(Severity, key=lambda severity: severity.value, reverse=True)
+_UID, _EXTRA = a.RECORD_UID.name, a.EXTRA.name
+# By number: the highest one at or below it, and 0 says none.
+_SEVERITY_AT = [
+    Severity.INFO,
+    *(max((s for s in Severity if s.value <= n), key=lambda s: s.value, default=Severity.DEBUG) for n in range(1, 25)),
+]
 _SEVERITY_OF = {severity: (SeverityNumber(severity.value), severity.name) for severity in Severity}
 # Data under these keys hold no names, where they are scalars: nothing in them is a secret that others must be told of.
 _NAMELESS = {
@@ -178,33 +183,74 @@ TAKE = EventTaker.take.__name__
 
 def event_of(record: LogRecord, event_id: str = "") -> SystemEvent:
     """The event a log record with ``event_name`` is; what :func:`attributes_of` made of one, as it was."""
-    attributes = dict(record.attributes or {})
-    keys = _KEY_OF.get(record.event_name or "", {})
-    fields: dict[str, Any] = {
-        key: clean_id(attributes.pop(name)) for name, key in _FIELDS.items() if name in attributes
-    }
-    uid = attributes.pop(a.RECORD_UID.name, event_id)
-    extra = attributes.pop(a.EXTRA.name, {})
-    data = {keys.get(name, clean_id(name)): _declared(value) for name, value in attributes.items()}
+    return event_from_attributes(
+        record.event_name,
+        record.attributes or {},
+        timestamp_ns=record.timestamp or record.observed_timestamp or 0,
+        severity_number=getattr(record.severity_number, "value", None) or 0,
+        trace_id=format(record.trace_id, "032x") if record.trace_id else "",
+        span_id=format(record.span_id, "016x") if record.span_id else "",
+        event_id=event_id,
+    )
+
+
+def event_from_attributes(
+    event_name: str | None,
+    attributes: Mapping[str, Any],
+    *,
+    timestamp_ns: int,
+    severity_number: int,
+    trace_id: str,
+    span_id: str,
+    event_id: str = "",
+    metadata: Mapping[str, Any] | None = None,
+) -> SystemEvent:
+    """The event that a log record of these fields is, whatever it was read from. Names, ids and values come out clean.
+
+    Parameters:
+        attributes: the record's, as plain values.
+        timestamp_ns: UTC, nanoseconds since 1970.
+        severity_number: of OpenTelemetry's logs data model; 0 where the record says none.
+        trace_id, span_id: hexadecimal, or "".
+        event_id: where the attributes hold no ``log.record.uid``.
+        metadata: about the event rather than of it.
+    """
+    keys = _KEY_OF.get(event_name or "", {})
+    ids: dict[str, str | None] = dict.fromkeys(_FIELDS.values())
+    data: dict[str, Any] = {}
+    extra: Any = None
+    for name, value in attributes.items():
+        if name in _FIELDS:
+            ids[_FIELDS[name]] = clean_id(value)
+        elif name == _UID:
+            event_id = str(value)
+        elif name == _EXTRA:
+            extra = value
+        else:
+            data[keys.get(name) or clean_id(name)] = _declared(value)
     if _SCORES in data:
         data[_SCORES] = _scores_mapped(data[_SCORES])
     if isinstance(extra, Mapping):
         data |= {clean_id(key): clean_data(value) for key, value in islice(extra.items(), MAX_DATA_ITEMS)}
-    number = getattr(record.severity_number, "value", None) or Severity.INFO.value
-    return SystemEvent(
-        event_type=EventType(clean_id(record.event_name)),
-        timestamp_ns=record.timestamp or record.observed_timestamp or 0,
-        severity=next((severity for severity in _SEVERITIES if severity.value <= number), Severity.DEBUG),
-        trace_id=format(record.trace_id, "032x") if record.trace_id else "",
-        span_id=format(record.span_id, "016x") if record.span_id else "",
+    event = make_event(
+        EventType(clean_id(event_name)),
+        timestamp_ns,
+        **ids,
+        trace_id=trace_id,
+        span_id=span_id,
+        severity=_SEVERITY_AT[min(max(severity_number, 0), len(_SEVERITY_AT) - 1)],
         data=data,
-        event_id=str(uid),
-        **fields,
+        metadata={} if metadata is None else metadata,
     )
+    object.__setattr__(event, "event_id", event_id)  # nobody else has seen it yet
+    return event
 
 
 def _declared(value: Any) -> Any:
-    if isinstance(value, list | tuple):
+    kind = type(value)
+    if kind is str:
+        return clean_text(value)
+    if kind is list or kind is tuple:
         return [clean_data(item) for item in islice(value, MAX_LISTED)]
     return clean_data(value)
 

@@ -62,8 +62,10 @@ def is_notice(event: SystemEvent) -> bool:
 
 def before(event: SystemEvent) -> int:
     """The sequence after which a reader stands who is about to get this event."""
-    first = event.data.get(a.GAP_FIRST.data_key) if is_notice(event) else None
-    return (first if isinstance(first, int) else event.sequence) - 1
+    if not is_notice(event):
+        return event.sequence - 1
+    first = event.data.get(a.GAP_FIRST.data_key)
+    return first - 1 if isinstance(first, int) else event.sequence
 
 
 _NOTICES = frozenset({EventType.STREAM_GAP, EventType.STREAM_BOOKMARK, EventType.STREAM_RESET})

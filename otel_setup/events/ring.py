@@ -13,7 +13,10 @@ from typing import Any
 from otel_setup.events.record import SystemEvent
 
 EVENT_BYTES = 640
-"""What an event without long texts takes in memory, about: the object, its map of a few entries and its ids."""
+"""What an event without long texts takes in memory, about: the object, its map of a few entries and its ids.
+
+Measured: 570 where the game made it, with whose objects it shares its ids, and 750 where it was read from a message.
+"""
 _ENTRY_BYTES = 64
 _NESTED = (list, tuple, dict)
 
@@ -60,10 +63,10 @@ class Ring:
         # The weight of everything up to and including each event: a difference of two is the weight between them.
         self._ends = array("Q", bytes(8 * (size + 1)))
 
-    def append(self, event: SystemEvent) -> None:
-        """Takes the next event in; the oldest leave where there is no room."""
-        size, ends = self.size, self._ends
-        total = ends[self.last % (size + 1)] + size_of(event)
+    def append(self, event: SystemEvent) -> int:
+        """Takes the next event in; the oldest leave where there is no room. Says what it weighs."""
+        size, ends, added = self.size, self._ends, size_of(event)
+        total = ends[self.last % (size + 1)] + added
         last = self.last = self.last + 1
         ends[last % (size + 1)] = total
         self._events[last % size] = event
@@ -73,10 +76,11 @@ class Ring:
             self._events[self.first % size] = None
             self.first += 1
         self.weight = weight
+        return added
 
     def after(self, sequence: int, limit: int | None = None) -> list[SystemEvent]:
         """Up to ``limit`` events that follow ``sequence``, from the oldest kept on."""
-        begin = max(sequence + 1, self.first)
+        begin = sequence + 1 if sequence >= self.first else self.first
         count = self.last - begin + 1
         if limit is not None and limit < count:
             count = limit

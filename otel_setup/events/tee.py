@@ -1,22 +1,19 @@
-"""An OpenTelemetry logger that feeds the local stream first and the exporter after.
+"""OpenTelemetry loggers that feed the local stream first and the exporter after.
 
-It is never a no-op: before ``configure()``, or with logs off, records reach the local stream all the same. Code that
-speaks OpenTelemetry's Logs API publishes events with it, under any name.
+They are never no-ops: before ``configure()``, or with logs off, records reach the local stream all the same. Code that
+speaks OpenTelemetry's Logs API publishes events with them, under any name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from opentelemetry._logs import Logger, LogRecord, SeverityNumber
+from opentelemetry._logs import Logger, LoggerProvider, LogRecord, NoOpLogger, SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.util.types import AnyValue, Attributes
 
-from otel_setup.catalogue import attributes as a
-from otel_setup.events.log_records import event_of
+from otel_setup.events.foreign import event_of_foreign
 from otel_setup.events.record import SystemEvent
-from otel_setup.faults import Faults
-from otel_setup.text import clean_text
 
 MESSAGE_EVENT = "log.message"
 """Name of the event that a record without ``event_name`` becomes."""
@@ -27,13 +24,23 @@ class EventTee(Logger):
 
     Parameters:
         publish: takes an event in.
-        faults: where what fails is counted; nothing is raised to the caller.
+        on_fault: told of what fails; nothing is raised to the caller.
+        name: of the instrumentation scope.
+        messages: whether records without ``event_name`` are events too.
     """
 
-    def __init__(self, publish: Callable[[SystemEvent], object], faults: Faults) -> None:
-        super().__init__("otel_setup")
+    def __init__(
+        self,
+        publish: Callable[[SystemEvent], object],
+        on_fault: Callable[[Exception], object],
+        name: str = "otel_setup",
+        *,
+        messages: bool = True,
+    ) -> None:
+        super().__init__(name)
         self._publish = publish
-        self._faults = faults
+        self._on_fault = on_fault
+        self._messages = messages
 
     def emit(
         self,
@@ -50,19 +57,22 @@ class EventTee(Logger):
         exception: BaseException | None = None,
     ) -> None:
         """Publishes a record. A body, which events do not need, becomes the attribute ``body``."""
-        record = record or LogRecord(
-            timestamp=timestamp,
-            observed_timestamp=observed_timestamp,
-            context=context,
-            severity_text=severity_text,
-            severity_number=severity_number,
-            body=body,
-            attributes=attributes,
-            event_name=event_name,
-            exception=exception,
-        )
-        with self._faults.guard("stream"):
-            self._publish(event_of(_with_everything_in_attributes(record)))
+        try:
+            record = record or LogRecord(
+                timestamp=timestamp,
+                observed_timestamp=observed_timestamp,
+                context=context,
+                severity_text=severity_text,
+                severity_number=severity_number,
+                body=body,
+                attributes=attributes,
+                event_name=event_name,
+                exception=exception,
+            )
+            if record.event_name or self._messages:
+                self._publish(event_of_foreign(record, MESSAGE_EVENT))
+        except Exception as fault:  # noqa: BLE001 - monitoring never raises into the game
+            self._on_fault(fault)
 
     def enabled(
         self,
@@ -75,13 +85,29 @@ class EventTee(Logger):
         return True
 
 
-def _with_everything_in_attributes(record: LogRecord) -> LogRecord:
-    extra: dict[str, AnyValue] = {}
-    if record.body is not None:
-        extra["body"] = record.body
-    if record.exception is not None:
-        extra[a.ERROR_TYPE.name] = type(record.exception).__qualname__
-        extra[a.ERROR_MESSAGE.name] = clean_text(record.exception)
-    record.attributes = {**(record.attributes or {}), **extra}
-    record.event_name = record.event_name or MESSAGE_EVENT
-    return record
+class LocalEvents(LoggerProvider):
+    """Stands where nothing is exported: the records of its loggers that are events reach the local stream all the same.
+
+    Parameters:
+        take_in: takes an event in, with the name of the instrumentation scope it comes from.
+        on_fault: told of what fails.
+        own: name of the scope whose records come out of the stream, and must not enter it again.
+    """
+
+    def __init__(
+        self,
+        take_in: Callable[[SystemEvent, str], object],
+        on_fault: Callable[[Exception], object],
+        own: str,
+    ) -> None:
+        self._take_in = take_in
+        self._on_fault = on_fault
+        self._own = own
+
+    def get_logger(
+        self, name: str, version: str | None = None, schema_url: str | None = None, attributes: Attributes = None
+    ) -> Logger:
+        """A logger of that scope."""
+        if name == self._own:
+            return NoOpLogger(name)
+        return EventTee(lambda event: self._take_in(event, name), self._on_fault, name, messages=False)

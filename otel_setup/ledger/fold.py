@@ -12,7 +12,7 @@ from otel_setup import clock
 from otel_setup.catalogue import EventType
 from otel_setup.catalogue.attributes import BOT, HUMAN, UNKNOWN
 from otel_setup.events.record import SystemEvent
-from otel_setup.ledger import games, people
+from otel_setup.ledger import games, people, snapshots
 from otel_setup.ledger.payload import only_type
 from otel_setup.ledger.state import Facts
 from otel_setup.ledger.store import Store
@@ -21,6 +21,7 @@ _NS = 1_000_000_000
 _HANDLERS: Mapping[str, Callable[[Store, SystemEvent, Facts], None]] = {
     EventType.GAME_STARTED: games.game_started,
     EventType.GAME_ENDED: games.game_ended,
+    EventType.GAME_SNAPSHOT: snapshots.game_snapshot,
     EventType.STATE_TRANSITION_COMPLETE: games.transition_completed,
     EventType.STATE_TRANSITION_FAILED: games.transition_failed,
     EventType.STATE_TRANSITION_ILLEGAL: games.transition_illegal,
@@ -63,7 +64,8 @@ class Ledger(Store):
                 return _NOTHING_KNOWN
             facts = Facts()
             handler(self, event, facts)
-            self.touch(event)
+            if event.event_type != EventType.GAME_SNAPSHOT:  # in which nothing happens
+                self.touch(event)
         return facts
 
     def sweep(self, now_ns: int | None = None) -> None:
@@ -76,6 +78,16 @@ class Ledger(Store):
         with self.lock:
             self.give_up_idle_games()
             self.forget_the_past(now_s)
+
+    def forget_unseen(self, before_ns: int) -> None:
+        """Closes games of which nothing has been heard for so long that their end must have been lost.
+
+        Parameters:
+            before_ns: games whose last event or snapshot is older; nanoseconds since 1970, by their server's clock.
+        """
+        with self.lock:
+            for game in [game for game in self.games.values() if game.seen_ns < before_ns]:
+                self.close_unseen(game)
 
     # --- questions a producer asks before it publishes ------------------------------------------------------------
 

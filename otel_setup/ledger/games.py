@@ -7,6 +7,7 @@ from otel_setup.events.record import SystemEvent
 from otel_setup.ledger.payload import (
     count,
     is_cancelled,
+    is_late,
     milliseconds,
     number,
     only_type,
@@ -14,7 +15,7 @@ from otel_setup.ledger.payload import (
     seating,
     winners_of,
 )
-from otel_setup.ledger.state import Facts, LiveGame, PhaseStats
+from otel_setup.ledger.state import Ended, Facts, LiveGame, PhaseStats
 from otel_setup.ledger.store import Store
 
 _NS = 1e9
@@ -23,8 +24,9 @@ _NS = 1e9
 def game_started(store: Store, event: SystemEvent, facts: Facts) -> None:
     """A game is live from here on."""
     game_id = event.game_id or ""
-    if game_id in store.games:
-        facts.counted, facts.irregular = False, "game_started_twice"
+    known = store.games.get(game_id) or (store.ended.get(game_id) if store.lossy and is_late(event) else None)
+    if known is not None:
+        _started_before(store, event, facts, known)
         return
     seats, player_count, bot_count = seating(event.data, facts)
     now = store.clock()
@@ -41,13 +43,31 @@ def game_started(store: Store, event: SystemEvent, facts: Facts) -> None:
     )
     store.add_game(game)
     store.started += 1
+    _in_hourly_report(store, event, player_count)
+    store.enter_room(game, event, bots=bot_count)
+
+
+def _started_before(store: Store, event: SystemEvent, facts: Facts, known: LiveGame | Ended) -> None:
+    """The start of a game that is known already: told twice, or later than what followed it."""
+    if not known.start_unseen or not is_late(event):
+        facts.counted, facts.irregular = False, "game_started_twice"
+        return
+    store.starts_unseen -= 1
+    _, player_count, _ = seating(event.data, facts)
+    _in_hourly_report(store, event, player_count)
+    if isinstance(known, Ended):
+        store.remember_end(event.game_id or "", known._replace(start_unseen=False))
+        if known.closed is None:
+            return
+        known = known.closed
+    known.start_unseen = False
+    known.started_at -= (known.started_ns - event.timestamp_ns) / _NS
+    known.started_ns = event.timestamp_ns
+
+
+def _in_hourly_report(store: Store, event: SystemEvent, player_count: int) -> None:
     store.add_hourly(event, "games_started")
     store.add_hourly(event, "total_players", player_count)
-    room = store.open_room(game.room_id, event, announced=False)
-    room.games += 1
-    store.rooms_played += room.announced and room.games == 1
-    room.game_id, room.state = game_id, game.state
-    room.player_count, room.bot_count = player_count, bot_count
 
 
 def game_ended(store: Store, event: SystemEvent, facts: Facts) -> None:
@@ -55,11 +75,18 @@ def game_ended(store: Store, event: SystemEvent, facts: Facts) -> None:
     game_id = event.game_id or ""
     game = store.games.get(game_id)
     if game is None:
+        game = _unseen(store, event) if store.lossy else None
+    elif store.lossy and is_late(event) and event.timestamp_ns < game.started_ns:
+        game = None  # an earlier game of the same id
+    else:
+        store.remove_game(game)
+    if game is None:
         facts.counted = False
-        facts.irregular = "game_ended_twice" if game_id in store.ended else "unknown_game_ended"
+        facts.irregular = (
+            "game_ended_twice" if {game_id} & (store.ended.keys() | store.games.keys()) else "unknown_game_ended"
+        )
         return
-    store.remove_game(game)
-    store.remember_end(game_id)
+    store.remember_end(game_id, Ended(game.start_unseen))
     if event.data.get("abandoned"):
         store.abandoned += 1
         store.add_hourly(event, "games_abandoned")
@@ -73,6 +100,35 @@ def game_ended(store: Store, event: SystemEvent, facts: Facts) -> None:
     winners = winners_of(event.data.get("winner_id"))
     _attribute(store, game, winners, facts)
     _credit(store, game, winners, scores_of(event.data.get("final_scores")))
+
+
+def _unseen(store: Store, event: SystemEvent) -> LiveGame | None:
+    """The game that ends here where it is not live: it was closed too early, or its start was lost.
+
+    That it was live at its server, the duration shows: only who knew the game could measure it.
+    """
+    game_id = event.game_id or ""
+    ended = store.ended.get(game_id)
+    if ended is not None:
+        store.ends_unseen -= ended.closed is not None
+        return ended.closed
+    seconds = number(event.data.get("game_seconds"))
+    if seconds is None:
+        return None
+    store.started += 1
+    store.starts_unseen += 1
+    now = store.clock()
+    return LiveGame(
+        game_id=game_id,
+        room_id=event.room_id or game_id,
+        state=store.model.initial,
+        started_at=now - seconds,
+        started_ns=event.timestamp_ns - round(seconds * _NS),
+        last_activity_at=now,
+        player_count=len(scores_of(event.data.get("final_scores"))),
+        bot_count=0,
+        start_unseen=True,
+    )
 
 
 def _attribute(store: Store, game: LiveGame, winners: tuple[str, ...], facts: Facts) -> None:
@@ -164,13 +220,13 @@ def phase_completed(store: Store, event: SystemEvent, facts: Facts) -> None:
 def round_started(store: Store, event: SystemEvent, facts: Facts) -> None:
     """A round began."""
     game = store.game_of(event, facts)
-    if game is not None:
+    if game is not None and not store.is_superseded(game, event):
         game.round_number = count(event.data.get("round_number")) or game.round_number + 1
 
 
 def turn_completed(store: Store, event: SystemEvent, facts: Facts) -> None:
     """A turn was won."""
     game = store.game_of(event, facts)
-    if game is not None:
+    if game is not None and not store.is_superseded(game, event):
         game.turns += 1
     store.add_hourly(event, "total_turns")

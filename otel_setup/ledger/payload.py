@@ -11,12 +11,21 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from otel_setup.catalogue.attributes import BOT, HUMAN
+from otel_setup.events.record import SystemEvent
 from otel_setup.ledger.state import Facts, LiveGame, SeatState
 from otel_setup.text import clean_id
 
 _NUMBERS = (int, float)
 _LARGEST = 1e15
 """Larger numbers than any count, score or duration of a game; they would spoil every sum they enter."""
+
+LATE = "late"
+"""Entry of an event's metadata: events that followed it have been taken in before it."""
+
+
+def is_late(event: SystemEvent) -> bool:
+    """Whether events that followed it have been taken in before it."""
+    return event.metadata.get(LATE) is True
 
 
 def number(value: object) -> float | None:
@@ -61,11 +70,13 @@ def scores_of(final_scores: object) -> dict[str, float]:
 
 
 def seating(data: Mapping[str, Any], facts: Facts) -> tuple[tuple[SeatState, ...], int, int]:
-    """Seats, players and bots of a starting game. Named seats are believed before counts."""
+    """Seats, players and bots of a game. Named seats are believed before counts."""
     players, bots = count(data.get("player_count")), count(data.get("bot_count"))
     named = data.get("players")
     seats = tuple(
-        SeatState(clean_id(seat.get("player")), bool(seat.get("is_bot")), bot_plays=bool(seat.get("is_bot")))
+        SeatState(
+            clean_id(seat.get("player")), bool(seat.get("is_bot")), bool(seat.get("bot_plays", seat.get("is_bot")))
+        )
         for seat in (named if isinstance(named, Sequence) else ())
         if isinstance(seat, Mapping)
     )
@@ -81,6 +92,8 @@ def seating(data: Mapping[str, Any], facts: Facts) -> tuple[tuple[SeatState, ...
 
 def only_type(game: LiveGame) -> str | None:
     """The type all seats have, if the counts alone say so."""
+    if game.start_unseen and not game.corrected_ns:
+        return None  # nobody has told the counts
     if game.player_count and game.bot_count == 0:
         return HUMAN
     return BOT if game.player_count and game.bot_count == game.player_count else None

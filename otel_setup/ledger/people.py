@@ -97,7 +97,7 @@ def _change_player(store: Store, event: SystemEvent, facts: Facts, *, bot_plays:
 
 def _seat(store: Store, event: SystemEvent, facts: Facts) -> SeatState | None:
     game = store.game_of(event, facts)
-    return game.seat(event.player_id) if game else None
+    return game.seat(event.player_id) if game and not store.is_superseded(game, event) else None
 
 
 # --- rooms and sockets ----------------------------------------------------------------------------------------------

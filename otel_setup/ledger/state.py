@@ -35,7 +35,11 @@ class SeatState:
 
 @dataclass(slots=True)
 class LiveGame:
-    """A game being played. Times: ``started_at`` and ``last_activity_at`` are monotonic seconds."""
+    """A game being played. Times: ``started_at`` and ``last_activity_at`` are monotonic seconds.
+
+    ``seen_ns`` is the time of the last event that shows it alive, ``corrected_ns`` that of its last snapshot; a game
+    with ``start_unseen`` was first heard of when it had begun already.
+    """
 
     game_id: str
     room_id: str
@@ -51,10 +55,23 @@ class LiveGame:
     turns: int = 0
     actions: int = 0
     phase_seconds: dict[str, float] = field(default_factory=dict)
+    seen_ns: int = 0
+    corrected_ns: int = 0
+    start_unseen: bool = False
 
     def seat(self, player_id: str | None) -> SeatState | None:
         """The seat of a player, if the game told its seats."""
         return next((seat for seat in self.seats if seat.player_id == player_id), None)
+
+
+class Ended(NamedTuple):
+    """What is remembered of a game that is over.
+
+    ``closed`` is the game itself where its end was not told but concluded, which may turn out to be wrong.
+    """
+
+    start_unseen: bool = False
+    closed: LiveGame | None = None
 
 
 @dataclass(slots=True)
@@ -96,6 +113,14 @@ class PlayerStats:
     actions_taken: int = 0
     response_seconds: float = 0
 
+    def include(self, other: PlayerStats) -> None:
+        """Adds what was recorded of the same player elsewhere."""
+        self.games_played += other.games_played
+        self.games_won += other.games_won
+        self.total_score += other.total_score
+        self.actions_taken += other.actions_taken
+        self.response_seconds += other.response_seconds
+
 
 @dataclass(slots=True)
 class PhaseStats:
@@ -115,6 +140,14 @@ class PhaseStats:
         self.total += seconds
         self.recent.append(seconds)
 
+    def include(self, other: PhaseStats) -> None:
+        """Adds durations that were recorded elsewhere, but for the recent ones: these have an order of their own."""
+        if other.count:
+            self.smallest = min(self.smallest, other.smallest) if self.count else other.smallest
+            self.largest = max(self.largest, other.largest)
+            self.count += other.count
+            self.total += other.total
+
 
 @dataclass(slots=True)
 class EdgeStats:
@@ -125,6 +158,14 @@ class EdgeStats:
     illegal_attempts: int = 0
     total_ms: float = 0
     last_ns: int = 0
+
+    def include(self, other: EdgeStats) -> None:
+        """Adds what was recorded of the same edge elsewhere."""
+        self.count += other.count
+        self.failures += other.failures
+        self.illegal_attempts += other.illegal_attempts
+        self.total_ms += other.total_ms
+        self.last_ns = max(self.last_ns, other.last_ns)
 
 
 class PerformanceSample(NamedTuple):

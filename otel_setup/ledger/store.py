@@ -11,10 +11,11 @@ from otel_setup.catalogue.attributes import BOT, HUMAN
 from otel_setup.events.record import SystemEvent
 from otel_setup.game_model import GameModel
 from otel_setup.ledger.bounds import Bounds
-from otel_setup.ledger.payload import number
+from otel_setup.ledger.payload import is_late, number
 from otel_setup.ledger.state import (
     Connection,
     EdgeStats,
+    Ended,
     Facts,
     LiveGame,
     PerformanceSample,
@@ -44,6 +45,11 @@ class Store:
         bounds: how much is remembered.
         lock: guards every read and write; a re-entrant lock, shared with the stream.
         clock: monotonic seconds; the product's where not given.
+        lossy: whether events may be lost, or come late, on their way here; snapshots then correct what came of it.
+
+    Attributes:
+        starts_unseen: how many of the ``started`` games began without being seen.
+        ends_unseen: games whose end was not told: neither completed nor abandoned.
     """
 
     def __init__(
@@ -52,7 +58,10 @@ class Store:
         bounds: Bounds | None = None,
         lock: threading.RLock | None = None,
         clock: Callable[[], float] | None = None,
+        *,
+        lossy: bool = False,
     ) -> None:
+        self.lossy = lossy
         self.model = model
         self.bounds = bounds or Bounds()
         self.lock = lock or threading.RLock()
@@ -74,6 +83,7 @@ class Store:
 
         self.games_by_state: dict[str, int] = {}
         self.started = self.completed = self.abandoned = 0
+        self.starts_unseen = self.ends_unseen = 0
         self.rooms_created = self.rooms_played = self.rooms_unplayed = 0
         self.seats_total: dict[str, int] = {HUMAN: 0, BOT: 0}
         self.wins_total: dict[str, int] = {HUMAN: 0, BOT: 0}
@@ -83,7 +93,7 @@ class Store:
             HOUR, retention, ("games_started", "games_completed", "games_abandoned", "total_players", "total_turns")
         )
         self.dropped: dict[str, int] = {}
-        self.ended: OrderedDict[str, None] = OrderedDict()
+        self.ended: OrderedDict[str, Ended] = OrderedDict()
 
     # --- games ----------------------------------------------------------------------------------------------------
 
@@ -116,6 +126,22 @@ class Store:
         """Lets a game go, and its room unless the room was announced."""
         del self.games[game.game_id]
         self.games_by_state[game.state] -= 1
+        self.leave_room(game)
+
+    def enter_room(self, game: LiveGame, event: SystemEvent, *, bots: int) -> None:
+        """Opens a game's room, if it is not open, and puts the game into it.
+
+        Parameters:
+            bots: seats that are played by bots now.
+        """
+        room = self.open_room(game.room_id, event, announced=False)
+        room.games += 1
+        self.rooms_played += room.announced and room.games == 1
+        room.game_id, room.state = game.game_id, game.state
+        room.player_count, room.bot_count = game.player_count, bots
+
+    def leave_room(self, game: LiveGame) -> None:
+        """Takes a game out of its room, which goes with it unless it was announced."""
         room = self.rooms.get(game.room_id)
         if room is None or room.game_id != game.game_id:
             return
@@ -124,11 +150,17 @@ class Store:
         else:
             self.forget_room(room)
 
-    def remember_end(self, game_id: str) -> None:
+    def remember_end(self, game_id: str, ended: Ended) -> None:
         """Notes that a game has ended."""
-        self.ended[game_id] = None
+        self.ended[game_id] = ended
         if len(self.ended) > REMEMBERED_ENDS:
             self.ended.popitem(last=False)
+
+    def close_unseen(self, game: LiveGame) -> None:
+        """Lets a game go that must have ended, although nobody has told so; should it be heard of again, it goes on."""
+        self.ends_unseen += 1
+        self.remove_game(game)
+        self.remember_end(game.game_id, Ended(game.start_unseen, closed=game))
 
     def give_up(self, game: LiveGame, bound: str) -> None:
         """Lets a game go whose end nobody told."""
@@ -143,6 +175,10 @@ class Store:
             if now - oldest.last_activity_at <= self.bounds.game_idle_timeout:
                 return
             self.give_up(oldest, "game_idle_timeout")
+
+    def is_superseded(self, game: LiveGame, event: SystemEvent) -> bool:
+        """Whether a late event is older than the game's last snapshot, which says what has come of it."""
+        return self.lossy and is_late(event) and event.timestamp_ns <= game.corrected_ns
 
     # --- rooms and players ----------------------------------------------------------------------------------------
 
@@ -189,6 +225,10 @@ class Store:
     def touch(self, event: SystemEvent) -> None:
         """Moves the game and the room an event is about to the back of their queues."""
         game = self.games.get(event.game_id) if event.game_id else None
+        if game is not None:
+            game.seen_ns = max(game.seen_ns, event.timestamp_ns)
+        if self.lossy and is_late(event):
+            return
         if game is not None:
             game.last_activity_at = self.clock()
             self.games.move_to_end(game.game_id)

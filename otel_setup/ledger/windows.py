@@ -37,6 +37,17 @@ class TimeBuckets:
         for place, amount in enumerate(amounts):
             bucket[place] += amount
 
+    def include(self, other: TimeBuckets) -> None:
+        """Adds another's sums to these; both are of the same width and fields."""
+        for index, sums in other._buckets.items():
+            bucket = self._bucket(index * self._width)
+            for place, amount in enumerate(sums):
+                bucket[place] += amount
+
+    def emptied(self) -> TimeBuckets:
+        """Buckets of the same kind, with nothing in them."""
+        return TimeBuckets(self._width, self._span, self._fields)
+
     def total(self, field: str, now_s: float, span: float | None = None) -> float:
         """The sum over the last ``span`` seconds (the whole window where not given)."""
         return sum(self.sums(field, now_s, span).values())

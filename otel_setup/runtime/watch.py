@@ -54,6 +54,7 @@ class LoopWatch:
         self._clock = clock
         self._probe = LoopProbe(loop, clock=clock)
         self._seen: float | None = None  # when the probe was due that was found overdue last
+        self._seen_slow: float | None = None  # and the one that was a little overdue, while somebody looked closely
         self._next_event = clock()
         self._dropped_told = 0
         self._ending = threading.Event()
@@ -96,14 +97,21 @@ class LoopWatch:
             self.record()
 
     def _until_the_next_look(self) -> float:
-        until_overdue = self._probe.due - self._clock() + self._slow_callback
-        return min(max(until_overdue, self._slow_callback / 2), 1.0)
+        least = self._core().debug.slow_callback(self._slow_callback)
+        until_overdue = self._probe.due - self._clock() + least
+        return min(max(until_overdue, least / 2), 1.0)
 
     def look(self) -> None:
-        """Tells of the callback that holds the loop, if one does, and once."""
+        """Tells of the callback that holds the loop, if one does, and once.
+
+        While somebody looks closely it tells earlier, besides, by an event that nothing counts.
+        """
         due = self._probe.due
         overdue = self._clock() - due
-        if overdue < self._slow_callback or due == self._seen:
+        slow = overdue < self._slow_callback
+        if overdue < self._core().debug.slow_callback(self._slow_callback):
+            return
+        if due == (self._seen_slow if slow else self._seen):
             return
         if not self._probe.loop.is_running():
             self._probe.pause()
@@ -111,11 +119,15 @@ class LoopWatch:
         frame = sys._current_frames().get(self._probe.thread_id)
         if frame is None or (due == self._probe.due and is_waiting(frame)):
             return  # late, because the machine is busy; nobody holds the loop
-        self._seen = due
         # Where the timer has run meanwhile, the loop was held, but what it does now is something else.
         stack = stack_text(frame) if due == self._probe.due else None
         del frame  # it holds everything that the callback holds
         core = self._core()
+        if slow:
+            self._seen_slow = due
+            core.publish(SystemEvent(event_type=EventType.EVENT_LOOP_SLOW, data=_told(overdue, stack)))
+            return
+        self._seen = due
         core.instruments.add(M.EVENT_LOOP_SLOW_CALLBACKS)
         self._publish(core, overdue, stack)
 
@@ -125,8 +137,7 @@ class LoopWatch:
             core.system.note_dropped("blocked_event_seconds")
             return
         self._next_event = now + self._event_seconds
-        data = {a.BLOCKED_SECONDS.data_key: round(seconds, 3), a.STACK_TRACE.data_key: stack}
-        core.publish(SystemEvent(event_type=EventType.EVENT_LOOP_BLOCKED, data=data))
+        core.publish(SystemEvent(event_type=EventType.EVENT_LOOP_BLOCKED, data=_told(seconds, stack)))
 
     def record(self) -> None:
         """Records the lags and the pauses that wait, and what their bounds dropped."""
@@ -141,3 +152,7 @@ class LoopWatch:
         core.system.note_dropped("max_loop_lags", dropped - self._dropped_told)
         self._dropped_told = dropped
         core.system.note_dropped("max_gc_pauses", PAUSES.take_dropped())
+
+
+def _told(seconds: float, stack: str | None) -> dict[str, object]:
+    return {a.BLOCKED_SECONDS.data_key: round(seconds, 3), a.STACK_TRACE.data_key: stack}

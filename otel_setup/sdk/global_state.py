@@ -9,6 +9,7 @@ from opentelemetry import _logs as logs_api
 from opentelemetry import metrics as metrics_api
 from opentelemetry import propagate
 from opentelemetry import trace as trace_api
+from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import Meter, NoOpMeter
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.util.types import Attributes
@@ -50,15 +51,16 @@ class GlobalState:
     Parameters:
         scope: of the product's own instruments.
         on_fault: told of what a provider raises.
+        local_loggers: gets log records where nothing is published, or logs are off.
 
     Attributes:
-        loggers: whatever is published, its records go there; nowhere in between.
+        loggers: whatever is published, its records go there; to ``local_loggers`` in between.
     """
 
-    def __init__(self, scope: str, on_fault: Callable[[Exception], None]) -> None:
+    def __init__(self, scope: str, on_fault: Callable[[Exception], None], local_loggers: LoggerProvider) -> None:
         self._tracers = SwapTracerProvider(on_fault)
         self._meters = _GlobalMeters(scope, on_fault)
-        self.loggers = SwapLoggerProvider(on_fault)
+        self.loggers = SwapLoggerProvider(on_fault, local_loggers)
         self._propagator_before: TextMapPropagator | None = None
 
     def publish(self, providers: Providers, propagators: Sequence[str]) -> None:
@@ -133,10 +135,10 @@ def _in_the_way(kind: str, provider: object) -> str:
 
 
 def _not_addable(kind: str, provider: object) -> str:
-    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk import _logs as sdk_logs
     from opentelemetry.sdk.trace import TracerProvider
 
-    if kind == "meter" or isinstance(provider, TracerProvider | LoggerProvider):
+    if kind == "meter" or isinstance(provider, TracerProvider | sdk_logs.LoggerProvider):
         return ""
     return (
         f"the global {kind} provider is of {type(provider).__module__}, and only to one of OpenTelemetry's SDK exports "

@@ -40,6 +40,7 @@ from prometheus_client import CollectorRegistry
 
 from otel_setup.config import Settings
 from otel_setup.core import SCOPE
+from otel_setup.events.foreign import excludes
 from otel_setup.privacy.exporters import SanitizingLogExporter, SanitizingSpanExporter
 from otel_setup.privacy.sanitizer import Sanitizer
 from otel_setup.prometheus.reader import make_reader
@@ -47,6 +48,7 @@ from otel_setup.sdk.account import LOGS, METRICS, TRACES, ExportCounts
 from otel_setup.sdk.batching import LogBatches, SpanBatches
 from otel_setup.sdk.correlating import CorrelateRecords, CorrelateSpans
 from otel_setup.sdk.exporters import CountedLogs, CountedMetrics, CountedSpans
+from otel_setup.sdk.foreign_events import ForeignEvents, TakeIn, put_first
 from otel_setup.sdk.resource import make_resource
 from otel_setup.sdk.sampling import Keeping, KeepMarks, make_exemplar_filter, make_sampler
 
@@ -105,7 +107,7 @@ class Providers:
         registry: what /metrics shows.
         periodic: exports metrics; None where they are not exported by OTLP.
         resource: who exports.
-        log_processors: all that log records go through; none where ``loggers`` is adopted.
+        log_processors: all that log records go through, after the stream; none where ``loggers`` is adopted.
         flushes: export what waits, each given its milliseconds.
         stops: export what waits and end.
     """
@@ -282,6 +284,7 @@ def start(
     adopted: Adopted | None = None,
     additions: Additions | None = None,
     watched: Callable[[Attributes], bool] | None = None,
+    take_in: TakeIn | None = None,
     on_fault: Callable[[Exception], object] = lambda fault: None,
 ) -> Providers:
     """Starts the providers of a configuration.
@@ -292,6 +295,7 @@ def start(
         adopted: providers to add the exports to, instead of starting some for these signals.
         additions: what is added for tests.
         watched: whether somebody looks at what a first span's attributes name.
+        take_in: takes in the events that others emit; they are none of the stream's where not given.
         on_fault: told what an exporter raised, and what could not be sanitised and therefore did not leave.
     """
     begun = _Start(settings, counts, sanitizer, additions or Additions(), watched, on_fault)
@@ -314,8 +318,14 @@ def start(
             flushes.append(span_processor.force_flush)
             stops.append(_stop_of(span_processor))
     loggers: LoggerProvider | None = None
-    if log_processors := begun.log_processors():
-        loggers = (adopted and adopted.loggers) or LoggerProvider(resource=begun.resource, shutdown_on_exit=False)
+    theirs = adopted.loggers if adopted else None
+    log_processors = begun.log_processors()
+    if log_processors:
+        loggers = theirs or LoggerProvider(resource=begun.resource, shutdown_on_exit=False)
+    # Theirs emits records, and so events, even where ours do not leave.
+    if take_in is not None and (emitting := loggers or theirs) is not None:
+        put_first(emitting, ForeignEvents(take_in, excludes((SCOPE, *settings.excluded_event_scopes)), on_fault))
+    if loggers is not None:
         for log_processor in log_processors:
             loggers.add_log_record_processor(log_processor)
             flushes.append(log_processor.force_flush)
@@ -327,7 +337,7 @@ def start(
         registry=registry,
         periodic=periodic,
         resource=begun.resource,
-        log_processors=() if adopted and adopted.loggers else tuple(log_processors),
+        log_processors=() if theirs else tuple(log_processors),
         flushes=tuple(flushes),
         stops=tuple(stops),
     )

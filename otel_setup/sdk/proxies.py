@@ -370,10 +370,14 @@ class _ObservableGauge(_Observable, metrics.ObservableGauge):
 
 
 class SwapLoggerProvider(_SwapProvider[LoggerProvider, Logger], LoggerProvider):
-    """A logger provider with an exchangeable delegate."""
+    """A logger provider with an exchangeable delegate.
 
-    def __init__(self, on_fault: Callable[[Exception], None]) -> None:
-        super().__init__(NoOpLoggerProvider(), on_fault)
+    Parameters:
+        nothing: stands where there is no delegate; one that does nothing, where not given.
+    """
+
+    def __init__(self, on_fault: Callable[[Exception], None], nothing: LoggerProvider | None = None) -> None:
+        super().__init__(nothing or NoOpLoggerProvider(), on_fault)
 
     def get_logger(
         self, name: str, version: str | None = None, schema_url: str | None = None, attributes: Attributes = None

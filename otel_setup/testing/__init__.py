@@ -14,14 +14,17 @@ from otel_setup.config import Options
 from otel_setup.testing.recorded import Recorded, Sample
 from otel_setup.testing.recording import Recording, fresh_telemetry, recording
 from otel_setup.testing.standins import STARTS_AT, FakeClock, SequentialIds
+from otel_setup.testing.streams import EventStreamTester
 
 __all__ = [
     "STARTS_AT",
+    "EventStreamTester",
     "FakeClock",
     "Recorded",
     "Recording",
     "Sample",
     "SequentialIds",
+    "event_stream_tester",
     "fresh_telemetry",
     "recording",
     "telemetry",
@@ -46,6 +49,12 @@ def telemetry(request: pytest.FixtureRequest, telemetry_options: Options) -> Ite
         request.node.stash[_RECORDED] = recorded
         yield recorded
         del request.node.stash[_RECORDED]
+
+
+@pytest.fixture
+def event_stream_tester() -> EventStreamTester:
+    """An event stream that the test fills, for what reads events."""
+    return EventStreamTester()
 
 
 @pytest.hookimpl(wrapper=True)

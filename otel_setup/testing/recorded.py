@@ -71,7 +71,7 @@ class Recorded:
             raise ValueError(f"{event_type!r} is no event of the catalogue, and nothing of that name happened{hint}")
         for event in published:
             if event.event_type == event_type and _fits(event, wanted):
-                raise AssertionError(f"there is an event {_title(event)}: {near.described(_facts(event))}")
+                raise AssertionError(f"there is an event {title_of(event)}: {near.described(facts_of(event))}")
 
     def assert_events(self, *event_types: str) -> list[SystemEvent]:
         """These types of events came in this order; others may have come in between.
@@ -159,7 +159,7 @@ def places_in_order(what: str, wanted: tuple[str, ...], names: list[str]) -> lis
     return places
 
 
-def _facts(event: SystemEvent) -> dict[str, Any]:
+def facts_of(event: SystemEvent) -> dict[str, Any]:
     """All that an event says: its attributes, the short names of its data, and its ids."""
     ids = {name: getattr(event, name) for name in _IDS}
     about = {"severity": event.severity.name, "trace_id": event.trace_id, "span_id": event.span_id}
@@ -167,10 +167,10 @@ def _facts(event: SystemEvent) -> dict[str, Any]:
 
 
 def _fits(event: SystemEvent, wanted: Mapping[str, Any]) -> bool:
-    return near.fits(_facts(event), wanted)
+    return near.fits(facts_of(event), wanted)
 
 
-def _title(event: SystemEvent) -> str:
+def title_of(event: SystemEvent) -> str:
     return f"{near.shown(str(event.event_type))[1:-1]} at {event.timestamp:%H:%M:%S.%f}"
 
 
@@ -178,7 +178,7 @@ def _no_event(event_type: str, wanted: Mapping[str, Any], published: list[System
     names = [str(event.event_type) for event in published]
     same_type = [event for event in published if event.event_type == event_type]
     if same_type:
-        closest = near.nearest(same_type, _facts, wanted, _title)
+        closest = near.nearest(same_type, facts_of, wanted, title_of)
         return f"no event {event_type!r} has {near.described(wanted)}; the nearest:\n{closest}"
     known = near.did_you_mean(event_type, {*names, *_DECLARED} - {event_type})
     return f"no event {event_type!r}{known}; there were: {near.counted(names)}"

@@ -18,7 +18,6 @@ def absent(*folders: str) -> Callable[[Recorded], bool]:
 
 
 MISSING: dict[str, Callable[[Recorded], bool]] = {
-    "a hub that receives, keeps and replays them": absent("otel_setup/hub", "otel_setup/events/receiver.py"),
     "Alert rules, dashboards": absent("alerts", "grafana"),
 }
 

@@ -7,6 +7,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+from otel_setup import SystemEvent
+
 Fact = dict[str, Any]
 
 
@@ -51,6 +53,16 @@ def check_everyone_counted_once(facts: list[Fact]) -> None:
             assert joined == left, room
     opened, closed = of(facts, "socket_opened"), of(facts, "socket_closed")
     assert sorted(fact["path"] for fact in opened) == sorted(fact["path"] for fact in closed)
+
+
+def check_events_follow_the_record(events: list[SystemEvent], rooms: dict[str, list[Fact]]) -> None:
+    """A game is created with its room, and each phase that was entered was told to begin, in that order."""
+    for room, facts in rooms.items():
+        own = [event for event in events if event.game_id == room]
+        created = [event for event in own if event.event_type == "game.created"]
+        assert len(created) == len(of(facts, "room_created")), room
+        begun = [event.data["phase"] for event in own if event.event_type == "phase.started"]
+        assert begun == [fact["to"] for fact in of(facts, "transition")], room
 
 
 def check_returns_follow_losses(facts: list[Fact]) -> None:

@@ -26,6 +26,7 @@ from otel_setup.testing import fresh_telemetry
 from tests.examples.support import (
     Fact,
     by_room,
+    check_events_follow_the_record,
     check_everyone_counted_once,
     check_paths,
     check_returns_follow_losses,
@@ -50,6 +51,7 @@ class Played:
     facts: list[Fact]
     record: ArenaRecord
     reconciliation: Reconciliation
+    events: list[otel_setup.SystemEvent]
     failures: list[Exception]
 
 
@@ -57,13 +59,15 @@ class Played:
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     path = tmp_path_factory.mktemp("arena") / "record.jsonl"
     with fresh_telemetry() as telemetry:
-        otel_setup.configure(service="arena", model=ARENA, business_metrics=BUSINESS_METRICS, collector=False)
+        otel_setup.configure(
+            service="arena", model=ARENA, business_metrics=BUSINESS_METRICS, collector=False, history_size=200_000
+        )
         record = ArenaRecord(path)
         app = build_app(telemetry.monitor, record, Settings(speed=CROWD.speed, seed=3, illegal=0.5))
         exposition = asyncio.run(_play(app))
         assert "liap" not in exposition.lower()
         result = reconcile(expected(record), {"/metrics": from_exposition(exposition, "arena_")})
-        yield Played(read_facts(path), record, result, app.state.arena.services.failures)
+        yield Played(read_facts(path), record, result, telemetry.events(), app.state.arena.services.failures)
 
 
 async def _play(app: FastAPI) -> str:
@@ -109,6 +113,23 @@ def test_returns_follow_losses(played: Played) -> None:
 
 def test_metrics_agree_with_the_record(played: Played) -> None:
     assert played.reconciliation.equal, played.reconciliation.render()
+
+
+def test_matches_and_phases_begin_as_the_record_says(played: Played) -> None:
+    check_events_follow_the_record(played.events, by_room(played.facts))
+
+
+def test_overtime_runs_out_where_its_tie_stands(played: Played) -> None:
+    for room, facts in by_room(played.facts).items():
+        overtime = "overtime" in [fact["to"] for fact in of(facts, "transition")]
+        stands = overtime and len(of(facts, "win")) > 1
+        timeouts = [
+            event.data["phase"]
+            for event in played.events
+            if event.game_id == room and event.event_type == "phase.timeout"
+        ]
+        assert timeouts.count("overtime") == stands, room
+        assert set(timeouts) <= {"warmup", "overtime"}
 
 
 def test_nothing_of_the_arena_names_another_game() -> None:

@@ -23,6 +23,7 @@ from otel_setup.testing import fresh_telemetry
 from tests.examples.support import (
     Fact,
     by_room,
+    check_events_follow_the_record,
     check_everyone_counted_once,
     check_paths,
     check_returns_follow_losses,
@@ -162,6 +163,10 @@ def test_transitions_overlap_as_in_the_real_game(played: Played) -> None:
         assert completed[:2] == ["round_start", "preparation"]
         overlapped += 1
     assert overlapped
+
+
+def test_games_and_phases_begin_as_the_record_says(played: Played) -> None:
+    check_events_follow_the_record(played.events, played.rooms)
 
 
 def test_game_over_completes_after_the_game_ended_though_its_task_is_cancelled(played: Played) -> None:

@@ -104,7 +104,7 @@ def test_adopted_providers_keep_their_exporters_and_get_ours() -> None:
     assert all(f'"{event}"' in done.stdout for event in events)
     assert '"metrics": ["application.things"]' in done.stdout, "theirs has its own metrics and not ours a second time"
     assert [span.name for span in receiver.spans()] == ["action.play_pieces"]
-    assert [record.event_name for record in receiver.log_records()] == events
+    assert [record.event_name for record in receiver.log_records()] == [*events, "producer.stopped"]
     assert "liap_tui.actions" in {metric.name for metric in receiver.metrics()}
 
 

@@ -162,7 +162,13 @@ async def test_heartbeats_tell_epoch_events_sent_and_live_games(fast: Recorded) 
     heartbeats = await reader(fast, EventType.PRODUCER_HEARTBEAT)
     await fast.monitor.start()
     core = fast.monitor.core
-    assert await next_data(heartbeats) == {"epoch": core.epoch, "last_sequence": 0, "live_games": 0}
+    assert await next_data(heartbeats) == {
+        "epoch": core.epoch,
+        "last_sequence": 0,
+        "live_games": 0,
+        "heartbeat_seconds": 0.005,
+        "snapshot_seconds": 0.005,
+    }
     await fast.monitor.record_game_start("g1", "r1", 4, 0)
     await fast.monitor.record_game_start("g2", "r2", 4, 0)
     while (data := await next_data(heartbeats))["live_games"] == 0:

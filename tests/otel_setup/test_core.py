@@ -211,7 +211,7 @@ def test_a_shutdown_waits_for_what_is_being_handed_on(telemetry: Recorded, monke
     assert entered.wait(30)
     assert handle.shutdown(30)
     publishing.join()
-    assert order == ["handed on", "stopped"]
+    assert order == ["handed on", "handed on", "stopped"], "the event, and the end of its epoch"
 
 
 def test_what_the_application_uses_does_nothing_after_a_shutdown(

@@ -177,7 +177,7 @@ def test_exporting_imports_nothing_in_its_threads() -> None:
         print(len(receiver.events()), imported)
         """
     )
-    assert printed == "6 []"
+    assert printed == "7 []", "the game's, and the end of the epoch"
 
 
 def test_a_given_instance_id_stays_recognisable_and_is_not_shared() -> None:
@@ -270,4 +270,4 @@ def test_a_child_may_configure_itself() -> None:
             print(in_a_child(child), len(receiver.events()))
         """
     )
-    assert printed == "0 6"
+    assert printed == "0 7", "the game's, and the end of the child's epoch"

@@ -62,7 +62,7 @@ async def test_what_the_application_reports_last_is_exported(exported: Exported,
     app = ObservabilityMiddleware(Starlette(lifespan=lifespan), on_shutdown=exported.handle.shutdown)
     async with serving(app):
         await telemetry.monitor.record_game_start("g1", "r1", 4, 0)
-    assert [record.event_name for record in exported.receiver.log_records()][-1] == "game.ended"
+    assert [record.event_name for record in exported.receiver.log_records()][-2:] == ["game.ended", "producer.stopped"]
 
 
 @pytest.mark.parametrize("fail_at", ["startup", "shutdown"])

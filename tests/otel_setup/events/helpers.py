@@ -7,9 +7,14 @@ from collections.abc import Coroutine
 from typing import Any
 
 from otel_setup.catalogue import EventType
+from otel_setup.events.filter import EventFilter
 from otel_setup.events.notices import is_notice
 from otel_setup.events.record import SystemEvent
-from otel_setup.events.stream import EventSubscriber, StreamClosed
+from otel_setup.events.ring import EVENT_BYTES
+from otel_setup.events.stream import EventStream, EventSubscriber, StreamClosed
+
+ANY = EventFilter()
+"""Everything, and yet a filter: its reader has a queue of its own and no place in the ring."""
 
 
 def event(name: str = "game.started", **fields: Any) -> SystemEvent:
@@ -21,8 +26,30 @@ def numbered(number: int, **fields: Any) -> SystemEvent:
     return event(data={"number": number}, **fields)
 
 
+def weighing(weight: int, **fields: Any) -> SystemEvent:
+    """An event that counts as so many bytes: its text is what it has above an event without any."""
+    return event(data={"text": "x" * (weight - EVENT_BYTES)}, **fields)
+
+
 def numbers(events: list[SystemEvent]) -> list[int]:
     return [each.data["number"] for each in events]
+
+
+def publish(stream: EventStream, count: int, **fields: Any) -> None:
+    for _ in range(count):
+        stream.append(event(**fields))
+
+
+def shown(events: list[SystemEvent]) -> list[int | str]:
+    """Events by their sequence; what the stream says of itself by what it says, such as ``"gap 1-4: 4 queue_full"``."""
+    return [_said(each) if is_notice(each) else each.sequence for each in events]
+
+
+def _said(notice: SystemEvent) -> str:
+    data = notice.data
+    if notice.event_type == "stream.gap":
+        return f"gap {data['first']}-{data['last']}: {data['count']} {data['reason']}"
+    return f"{notice.event_type.removeprefix('stream.')} {data['cursor']}"
 
 
 def run_without_waiting(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -33,6 +60,27 @@ def run_without_waiting(coroutine: Coroutine[Any, Any, Any]) -> Any:
         return stop.value
     coroutine.close()
     raise AssertionError("it waited")
+
+
+def subscribed(stream: EventStream, *arguments: Any, **wishes: Any) -> EventSubscriber:
+    """As ``stream.subscribe()``, without an event loop."""
+    reader: EventSubscriber = run_without_waiting(stream.subscribe(*arguments, **wishes))
+    return reader
+
+
+def read(reader: EventSubscriber, count: int) -> list[int | str]:
+    """What a reader gets who asks for up to so many."""
+    return shown(run_without_waiting(reader.get_events(count, timeout=0)))
+
+
+def read_all(reader: EventSubscriber) -> list[int | str]:
+    """What a reader gets, one by one, until nothing waits or it ends."""
+    return shown(run_without_waiting(drain_all(reader)))
+
+
+def account(reader: EventSubscriber) -> tuple[int, int, int, int]:
+    """Matched, delivered, missed, queued."""
+    return reader.event_count, reader.delivered, reader.dropped, reader.queued
 
 
 async def settle() -> None:

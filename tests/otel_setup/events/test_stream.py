@@ -15,7 +15,16 @@ from otel_setup.events.filter import EventFilter
 from otel_setup.events.record import SystemEvent
 from otel_setup.events.stream import EventStream, StreamClosed, SubscriberExistsError, SubscriberLimitError
 
-from .helpers import drain, event, numbered, numbers, run_without_waiting, settle
+from .helpers import (
+    drain,
+    event,
+    numbered,
+    numbers,
+    read,
+    run_without_waiting,
+    settle,
+    subscribed,
+)
 
 
 def test_events_are_numbered_from_one() -> None:
@@ -211,40 +220,9 @@ def test_a_history_that_was_handed_out_is_the_callers() -> None:
     assert len(stream.get_history()) == 1
 
 
-async def test_bounds_can_change_and_what_no_longer_fits_is_counted() -> None:
-    stream = EventStream(history_size=5, max_subscribers=1)
-    await stream.subscribe()
-    for number in range(5):
-        stream.append(numbered(number))
-    stream.resize(history_size=2, max_subscribers=2)
-    await stream.subscribe()
-    assert numbers(stream.get_history()) == [3, 4]
-    stream.append(numbered(5))
-    statistics = stream.get_statistics()
-    assert (statistics["history_limit"], statistics["dropped_history"], stream.total_events) == (2, 4, 6)
-    stream.resize(history_size=4, max_subscribers=0)
-    stream.append(numbered(6))
-    assert numbers(stream.get_history()) == [4, 5, 6]
-    with pytest.raises(SubscriberLimitError):
-        await stream.subscribe()
-
-
 def test_a_negative_limit_is_refused() -> None:
     with pytest.raises(ValueError, match="limit is -1"):
         EventStream().get_history(limit=-1)
-
-
-def test_no_history_at_all_is_allowed() -> None:
-    stream = EventStream(history_size=0)
-    stream.append(event())
-    assert stream.get_history() == []
-    assert stream.get_statistics()["dropped_history"] == 1
-
-
-@pytest.mark.parametrize("sizes", [{"history_size": -1}, {"max_subscribers": -1}, {"queue_size": 0}])
-def test_sizes_without_sense_are_refused(sizes: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match=next(iter(sizes))):
-        EventStream(**sizes)  # type: ignore[arg-type]
 
 
 # --- subscribers -----------------------------------------------------------------------------------------------------
@@ -404,6 +382,18 @@ async def test_statistics_tell_what_happened() -> None:
     assert all(moment.endswith("+00:00") for moment in moments.values())
     assert rates["1m"]["all"] > 0
     assert rates["5m"]["by_type"].keys() == {"game.started", "phase.started", "game.ended", "game.error"}
+
+
+async def test_the_lag_is_what_was_published_since_and_how_long_ago() -> None:
+    stream = EventStream()
+    reader, filtered = subscribed(stream), subscribed(stream, None, EventFilter(room_ids={"a"}))
+    for second in range(5):
+        stream.append(event(timestamp_ns=second * 1_000_000_000, room_id="a" if second == 2 else "b"))
+    lags = [(told["lag_events"], told["lag_seconds"]) for told in stream.get_statistics()["subscribers"]]
+    assert lags == [(5, 4), (3, 2)]
+    assert (read(reader, 4), read(filtered, 1)) == ([1, 2, 3, 4], [3])
+    lags = [(told["lag_events"], told["lag_seconds"]) for told in stream.get_statistics()["subscribers"]]
+    assert lags == [(1, 0), (0, 0)]
 
 
 async def test_moments_that_have_not_come_are_none() -> None:

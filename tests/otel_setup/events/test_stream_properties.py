@@ -3,146 +3,105 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import itertools
+from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis import given, settings
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
+from otel_setup.events.cursor import Cursor
 from otel_setup.events.filter import EventFilter
-from otel_setup.events.notices import is_notice
 from otel_setup.events.record import SystemEvent
-from otel_setup.events.stream import EventStream, EventSubscriber, StreamClosed
+from otel_setup.events.ring import EVENT_BYTES
+from otel_setup.events.stream import EventStream, StreamClosed
 
-from .helpers import event, numbered, numbers, run_without_waiting
+from .helpers import event, numbered, numbers, read, read_all, subscribed
+from .model import KINDS, NAMES, POLICIES, ROOMS, Model, World
 
-HISTORY, QUEUE = 4, 3
-NAMES = ("game.started", "game.ended", "phase.started")
-ROOMS = ("a", "b", None)
-FILTERS: list[tuple[EventFilter | None, Callable[[SystemEvent], bool]]] = [
-    (None, lambda _: True),
-    (EventFilter(event_types={"game.*"}), lambda each: each.event_type in ("game.started", "game.ended")),
-    (EventFilter(event_types={"phase.started"}), lambda each: each.event_type == "phase.started"),
-    (EventFilter(room_ids={"a"}), lambda each: each.room_id == "a"),
-    (
-        EventFilter(event_types={"game.*"}, room_ids={"b"}),
-        lambda each: each.event_type != NAMES[2] and each.room_id == "b",
-    ),
-    (EventFilter(room_ids=set()), lambda _: False),
-]
-"""Each filter and, written apart from it, what it means."""
-
-
-@dataclass
-class Model:
-    """What a reader should have: lists only."""
-
-    reader: EventSubscriber
-    wants: Callable[[SystemEvent], bool]
-    matched: int = 0
-    dropped: int = 0
-    delivered: int = 0
-    queue: list[SystemEvent] = field(default_factory=list)
-    ahead: list[SystemEvent | str] = field(default_factory=list)
-    lost: int = 0
-
-    def take(self, count: int) -> list[SystemEvent | str]:
-        """What a reader gets who asks for so many: what was fetched ahead, or else the queue, fetched in threes."""
-        if not self.ahead:
-            fetched = max(count, QUEUE)
-            self.ahead = [*([f"{self.lost} lost"] if self.lost else []), *self.queue[:fetched]]
-            self.queue, self.lost = self.queue[fetched:], 0
-        taken, self.ahead = self.ahead[:count], self.ahead[count:]
-        self.delivered += sum(not isinstance(each, str) for each in taken)
-        return taken
-
-    @property
-    def waiting(self) -> int:
-        return len(self.queue) + sum(not isinstance(each, str) for each in self.ahead)
-
-    def publish(self, published: SystemEvent) -> None:
-        if self.wants(published):
-            self.matched += 1
-            self.queue.append(published)
-            if len(self.queue) > QUEUE:
-                del self.queue[0]
-                self.dropped += 1
-                self.lost += 1
-
-
-def shown(events: list[SystemEvent]) -> list[SystemEvent | str]:
-    """The events, and gaps by what they say."""
-    return [f"{each.data['count']} lost" if is_notice(each) else each for each in events]
+SIZES = st.integers(1, 5)
+WEIGHTS = st.sampled_from([EVENT_BYTES, 3 * EVENT_BYTES, 10**9])
+WISHES = st.fixed_dictionaries(
+    {
+        "policy": st.sampled_from(POLICIES),
+        "queue_size": SIZES,
+        "max_bytes": WEIGHTS,
+        "gaps": st.sampled_from([True, True, False]),
+        "live": st.sampled_from([True, True, True, False]),
+    }
+)
+BEGINNINGS = st.one_of(
+    st.none(),
+    st.none(),
+    st.just("oldest"),
+    st.integers(0, 4),  # the last so many
+    st.tuples(st.sampled_from(["cursor", "time"]), st.integers(-2, 8)),  # so many events ago
+    st.just(Cursor("f", 1)),
+)
 
 
 class StreamMachine(RuleBasedStateMachine):
-    open_models = Bundle("open_models")
-    closed_models = Bundle("closed_models")
+    models = Bundle("models")
+    closed = Bundle("closed")
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.stream = EventStream(history_size=HISTORY, queue_size=QUEUE)
-        self.published: list[SystemEvent] = []
-        self.open: list[Model] = []
-        self.every: list[Model] = []
+    @initialize(history=st.integers(0, 6), queue=SIZES, history_bytes=WEIGHTS, last=st.sampled_from([0, 41]))
+    def begin(self, history: int, queue: int, history_bytes: int, last: int) -> None:
+        self.world = World(history, queue, history_bytes, last)
 
-    @rule(target=open_models, kind=st.sampled_from(FILTERS))
-    def subscribe(self, kind: tuple[EventFilter | None, Callable[[SystemEvent], bool]]) -> Model:
-        model = Model(run_without_waiting(self.stream.subscribe(event_filter=kind[0])), kind[1])
-        self.open.append(model)
-        self.every.append(model)
+    @rule(target=models, kind=st.sampled_from(range(len(KINDS))), since=BEGINNINGS, wishes=WISHES)
+    def subscribe(self, kind: int, since: Any, wishes: dict[str, Any]) -> Model:
+        if isinstance(since, tuple) and not isinstance(since, Cursor):
+            by, ago = since
+            sequence = max(self.world.last - ago, 0)
+            since = Cursor("e", sequence) if by == "cursor" else float(sequence)
+        return self.world.subscribe(kind, since, **wishes)
+
+    @rule(
+        name=st.sampled_from(NAMES),
+        room=st.sampled_from(ROOMS),
+        lengths=st.lists(st.sampled_from([0, 0, 1, EVENT_BYTES, 3 * EVENT_BYTES]), min_size=1, max_size=5),
+    )
+    def publish(self, name: str, room: str | None, lengths: list[int]) -> None:
+        for length in lengths:
+            self.world.publish(name, room, length)
+
+    @rule(model=models, count=st.integers(1, 6), how=st.sampled_from(["one", "several", "thread"]))
+    def read(self, model: Model, count: int, how: str) -> None:
+        self.world.read(model, count, how)
+
+    @rule(target=closed, model=consumes(models))
+    def close(self, model: Model) -> Model:
+        self.world.close(model)
         return model
 
-    @rule(name=st.sampled_from(NAMES), room=st.sampled_from(ROOMS), count=st.integers(1, 5))
-    def publish(self, name: str, room: str | None, count: int) -> None:
-        for _ in range(count):
-            published = self.stream.append(event(name, room_id=room))
-            self.published.append(published)
-            for model in self.open:
-                model.publish(published)
+    @rule(model=closed, count=st.integers(1, 6), how=st.sampled_from(["one", "several", "thread"]))
+    def read_after_close(self, model: Model, count: int, how: str) -> None:
+        self.world.read(model, count, how)
 
-    @rule(model=open_models, count=st.integers(1, 5))
-    def read(self, model: Model, count: int) -> None:
-        assert shown(run_without_waiting(model.reader.get_events(count, timeout=0))) == model.take(count)
+    @rule(target=models, model=models, kind_of_rest=st.sampled_from(POLICIES), live=st.booleans())
+    def go_on_from_its_cursor(self, model: Model, kind_of_rest: str, live: bool) -> Model:
+        """Another reader takes over: it gets all that the first did not, and nothing that it got."""
+        kind = next(number for number, (_, wants) in enumerate(KINDS) if wants is model.wants)
+        return self.world.subscribe(
+            kind, model.reader.cursor, policy=kind_of_rest, queue_size=3, max_bytes=10**9, gaps=True, live=live
+        )
 
-    @rule(target=closed_models, model=consumes(open_models), by_id=st.booleans())
-    def close(self, model: Model, by_id: bool) -> Model:
-        if by_id:
-            assert run_without_waiting(self.stream.unsubscribe(model.reader.id))
-        else:
-            model.reader.close()
-        self.open.remove(model)
-        return model
+    @rule(minutes=st.sampled_from([1, 20, 40]))
+    def clean_up(self, minutes: int) -> None:
+        self.world.clock.pass_minutes(minutes)
+        self.world.clean_up(30)
 
-    @rule(model=closed_models)
-    def read_after_close(self, model: Model) -> None:
-        try:
-            taken = run_without_waiting(model.reader.get_event(timeout=0))
-        except StreamClosed:
-            assert (model.queue, model.ahead, model.lost) == ([], [], 0)
-        else:
-            assert shown([taken]) == model.take(1)
+    @rule(history=st.integers(0, 6), history_bytes=WEIGHTS)
+    def resize(self, history: int, history_bytes: int) -> None:
+        self.world.resize(history, history_bytes)
 
     @invariant()
-    def every_event_of_every_reader_is_accounted_for(self) -> None:
-        for model in self.every:
-            assert (model.reader.event_count, model.reader.dropped) == (model.matched, model.dropped)
-            assert model.matched == model.delivered + model.dropped + model.waiting
-            assert (model.reader.delivered, model.reader.queued) == (model.delivered, model.waiting)
-
-    @invariant()
-    def history_and_totals_are_those_of_a_list(self) -> None:
-        statistics = self.stream.get_statistics()
-        assert self.stream.get_history() == self.published[-HISTORY:]
-        assert statistics["total_events"] == len(self.published)
-        assert statistics["dropped_history"] == max(0, len(self.published) - HISTORY)
-        assert statistics["dropped_subscribers"] == sum(model.dropped for model in self.every)
-        assert [told["queued"] for told in statistics["subscribers"]] == [model.waiting for model in self.open]
-        assert self.stream.faults == 0
+    def everything_is_accounted_for(self) -> None:
+        if hasattr(self, "world"):
+            self.world.check()
 
 
-StreamMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+StreamMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
 TestStreamAgainstModel = StreamMachine.TestCase
 
 
@@ -182,3 +141,32 @@ def test_waits_and_cancellations_in_any_order_deliver_each_event_once(steps: lis
         assert len(reader._waiters) == 0
 
     asyncio.run(run())
+
+
+@given(
+    rooms=st.lists(st.sampled_from("ab"), max_size=40),
+    reads=st.lists(st.integers(0, 5), max_size=40),
+    wanted=st.sampled_from([None, EventFilter(), EventFilter(room_ids={"a"})]),
+    since=st.sampled_from([None, "oldest", 3, "e-2"]),
+    policy=st.sampled_from(POLICIES),
+)
+@settings(max_examples=150, deadline=None)
+def test_at_every_moment_whoever_goes_on_from_the_cursor_gets_exactly_the_rest(
+    rooms: list[str], reads: list[int], wanted: EventFilter | None, since: Any, policy: str
+) -> None:
+    """Of a reader that keeps up: whatever it has read, what its cursor leads to begins with the next event."""
+    stream = EventStream(epoch="e")
+    for room in "abab":
+        stream.append(event(room_id=room))
+    wishes = {"coalesce_key": lambda each: each.sequence} if policy == "coalesce" else {}
+    reader = subscribed(stream, None, wanted, since=since, policy=policy, **wishes)
+    begun = {None: 4, "oldest": 0, "e-2": 2, 3: 0 if wanted and wanted.room_ids else 1}[since]
+    got: list[int | str] = []
+    for room, count in itertools.zip_longest(rooms, reads):
+        if room is not None:
+            stream.append(event(room_id=room))
+        if count:
+            got += read(reader, count)
+        rest = read_all(subscribed(stream, None, wanted, since=reader.cursor, live=False))
+        everything = [each for each in stream.get_history() if each.sequence > begun]
+        assert got + rest == [each.sequence for each in everything if wanted is None or wanted.matches(each)]

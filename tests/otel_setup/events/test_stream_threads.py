@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -154,6 +155,48 @@ def test_a_child_can_be_given_the_lock_its_owner_renewed() -> None:
         publisher.join(0.05)
         assert publisher.is_alive()
     publisher.join()
+
+
+@pytest.mark.usefixtures("eager_switching")
+async def test_the_account_told_to_another_thread_is_of_one_moment() -> None:
+    """What was fetched ahead is read without the lock; whoever looks meanwhile sees each event once."""
+    stream = EventStream(queue_size=THREADS * EACH)
+    reader = await stream.subscribe()
+    threads = publish_from_threads(stream)
+    wrong: list[dict[str, object]] = []
+    is_over = threading.Event()
+
+    def look() -> None:
+        while not is_over.is_set():
+            (told,) = stream.get_statistics()["subscribers"]
+            if told["event_count"] != told["delivered"] + told["dropped"] + told["queued"]:
+                wrong.append(told)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    for _ in range(THREADS * EACH):
+        await reader.get_event()
+    is_over.set()
+    for thread in [looking, *threads]:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "wishes", [{"since": "oldest", "speed": 1}, {"policy": "coalesce"}, {"live": False, "since": 1}]
+)
+def test_a_child_of_any_reader_has_none(wishes: dict[str, Any]) -> None:
+    stream = EventStream(epoch="e")
+    for _ in range(3):
+        stream.append(event())
+    reader = stream.reader("one", **wishes)
+    stream.append(event())
+    stream.after_fork()
+    with pytest.raises(StreamClosed):
+        reader.get_event()
+    assert stream.epoch != "e"
+    assert (stream.oldest, stream.cursor.sequence, stream.get_history()) == (1, 0, [])
+    stream.reader("one")  # its id is free
 
 
 def test_ids_after_a_fork_are_not_the_parents() -> None:

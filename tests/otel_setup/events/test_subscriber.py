@@ -263,6 +263,35 @@ async def test_polling_keeps_a_reader(stream: EventStream, clock: Clock) -> None
     assert await stream.cleanup_inactive_subscribers() == 1
 
 
+async def test_what_was_read_of_what_was_fetched_ahead_counts_as_reading(stream: EventStream, clock: Clock) -> None:
+    """It is read without the stream's lock, and so without a word of when: until it is looked at."""
+    reader = await stream.subscribe()
+    for number in range(3):
+        stream.append(numbered(number))
+    await reader.get_event(timeout=0)
+    clock.pass_minutes(29)
+    await reader.get_event(timeout=0)
+    clock.pass_minutes(29)
+    assert await stream.cleanup_inactive_subscribers() == 0
+    clock.pass_minutes(29)
+    assert await stream.cleanup_inactive_subscribers() == 0
+    clock.pass_minutes(1)
+    assert await stream.cleanup_inactive_subscribers() == 1
+
+
+@pytest.mark.parametrize("pause", [0, 0.1, 5])
+async def test_who_read_once_and_then_no_more_is_removed_at_the_first_look(
+    stream: EventStream, clock: Clock, pause: float
+) -> None:
+    reader = await stream.subscribe()
+    for number in range(3):
+        stream.append(numbered(number))
+        await reader.get_event(timeout=0)
+        clock.now += pause
+    clock.pass_minutes(30)
+    assert await stream.cleanup_inactive_subscribers() == 1
+
+
 async def test_a_reader_just_woken_is_not_idle_though_its_task_has_yet_to_run(
     stream: EventStream, clock: Clock
 ) -> None:

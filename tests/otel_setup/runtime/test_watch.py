@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from otel_setup.catalogue import EventType, Severity
+from otel_setup.diagnosis.rules import Subject
 from otel_setup.runtime.gc_pauses import PAUSES
 from otel_setup.runtime.stack import is_waiting, stack_text
 from otel_setup.runtime.watch import LoopWatch
@@ -133,6 +134,28 @@ async def test_what_is_not_slow_is_not_told(telemetry: Recorded, watch: LoopWatc
     late(watch, clock, 0.09)
     look_from_beside(watch)
     assert telemetry.value(SLOW_CALLBACKS) == 0
+
+
+async def test_while_somebody_looks_closely_less_is_told_too_and_counted_nowhere(
+    telemetry: Recorded, watch: LoopWatch, clock: FakeClock
+) -> None:
+    rules = telemetry.monitor.core.debug.rules
+    late(watch, clock, 0.03)
+    look_from_beside(watch)
+    assert telemetry.events(EventType.EVENT_LOOP_SLOW) == [], "nobody looks"
+    rules.add(Subject("r1"), 60)
+    for _ in range(2):
+        look_from_beside(watch)
+    (event,) = telemetry.events(EventType.EVENT_LOOP_SLOW)
+    assert (event.severity, event.data["blocked_seconds"]) == (Severity.DEBUG, 0.03)
+    assert "look_from_beside" in event.data["stack_trace"]
+    assert (telemetry.value(SLOW_CALLBACKS), stacks(telemetry)) == (0, [])
+    clock.now += 0.1
+    look_from_beside(watch)
+    assert (telemetry.value(SLOW_CALLBACKS), len(stacks(telemetry))) == (1, 1), "the same callback, slow by now"
+    late(watch, clock, 0.01)
+    look_from_beside(watch)
+    assert len(telemetry.events(EventType.EVENT_LOOP_SLOW)) == 1
 
 
 async def test_events_keep_their_distance_and_the_ones_left_out_are_counted(

@@ -31,7 +31,10 @@ def run(pytester: pytest.Pytester, *names: str) -> pytest.RunResult:
 
 
 def test_every_block_is_run_or_shown() -> None:
-    assert set(FILES) == {"game.py", "test_game.py", "test_wrong.py", "test_story.py", "conftest.py", "test_chess.py"}
+    assert set(FILES) == {
+        *("game.py", "test_game.py", "test_wrong.py", "test_story.py", "conftest.py", "test_chess.py"),
+        *("notifier.py", "test_notifier.py"),
+    }
     assert [block.language for block in PAGE.blocks if block.info != "python"] == ["text"]
 
 
@@ -41,6 +44,19 @@ def test_the_tests_of_the_page_pass(page: pytest.Pytester) -> None:
 
 def test_a_game_with_a_model_of_its_own(page: pytest.Pytester) -> None:
     run(page, "conftest.py", "test_chess.py").assert_outcomes(passed=1)
+
+
+def test_a_reader_of_events_is_tested_as_the_page_says(page: pytest.Pytester) -> None:
+    page.path.joinpath("notifier.py").write_text(FILES["notifier.py"])
+    run(page, "test_notifier.py").assert_outcomes(passed=3)
+
+
+def test_a_notifier_that_forgets_its_cursor_is_found_out(page: pytest.Pytester) -> None:
+    forgetful = FILES["notifier.py"].replace("self.cursor = subscriber.cursor", "pass")
+    page.path.joinpath("notifier.py").write_text(forgetful)
+    result = run(page, "test_notifier.py")
+    result.assert_outcomes(passed=2, failed=1)
+    assert "'notifier' missed 1 of 2 events" in result.stdout.str()
 
 
 def test_what_is_wrong_fails_with_the_messages_that_are_shown(page: pytest.Pytester) -> None:

@@ -1,0 +1,1 @@
+"""The hub: a process that receives the events of many servers, keeps them, and hands them to readers."""
