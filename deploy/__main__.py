@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     build_command.add_argument("--out", type=Path, metavar="DIR", default=build.ROOT, help="instead of this checkout")
     build_command.add_argument("--check", action="store_true", help="write nothing; exit 1 and show what would change")
 
-    tools_command = commands.add_parser("tools", help="build the real programs from source into a per-user cache")
+    tools_command = commands.add_parser("tools", help="build or fetch the real programs into a per-user cache")
     tools_command.add_argument("names", nargs="*", metavar="TOOL", help=f"of {', '.join(RECIPES)} (default: all)")
     tools_command.add_argument("--list", action="store_true", help="say what is built and where, and build nothing")
     tools_command.add_argument("--cache", type=Path, metavar="DIR", help="not $OTEL_SETUP_CACHE or ~/.cache/otel-setup")
@@ -61,7 +61,7 @@ def run_tools(names: list[str], list_only: bool, cache: Path | None) -> int:
                 print(program, tools.find(program, cache) or "not built", flush=True)
     except tools.ToolError as problem:
         print(problem, file=sys.stderr)
-        return 2 if isinstance(problem, tools.GoMissingError) else 1
+        return 2 if isinstance(problem, tools.ToolchainMissingError) else 1
     except KeyboardInterrupt:
         print("\ninterrupted; run it again and it goes on where it was", file=sys.stderr)
         return 130

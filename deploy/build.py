@@ -7,12 +7,14 @@ from pathlib import Path
 
 from deploy import prometheus
 from deploy.collector import distribution
+from deploy.collector.event_roles import events, kafka_consumer, kafka_producer
 from deploy.collector.standalone import standalone
 from deploy.yaml_text import document
 from settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 COLLECTOR_DIR = "collector-config"
+ROLES = (standalone, events, kafka_producer, kafka_consumer)
 
 
 def generated(settings: Settings) -> dict[str, str]:
@@ -21,7 +23,7 @@ def generated(settings: Settings) -> dict[str, str]:
         distribution.manifest(), "The Collector distribution that `python -m deploy tools collector` builds."
     )
     files = {"manifest.yaml": manifest, "prometheus.yml": prometheus.config(settings)}
-    for role in (standalone(settings),):
+    for role in (make(settings) for make in ROLES):
         files[f"{role.name}.yaml"] = role.render()
     return {f"{COLLECTOR_DIR}/{name}": text for name, text in files.items()}
 

@@ -1,19 +1,21 @@
-"""The Collector and Prometheus as ordinary processes of this machine, with the generated configurations."""
+"""The Collector, Prometheus and Kafka as ordinary processes of this machine, with the generated configurations."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
-from deploy import otlp_json, prometheus, tools
+from deploy import kafka, otlp_json, prometheus, tools
 from deploy.collector import blocks, distribution
+from deploy.collector.graph import Role
 from deploy.collector.standalone import standalone
-from deploy.process import Command, Process, http_get, running, wait_until
-from settings import CollectorSettings, Settings
+from deploy.process import Command, Process, ProcessError, http_get, running, wait_until
+from settings import CollectorSettings, KafkaSettings, Settings
 
 Sample = tuple[dict[str, str], float]
 """One series of a query's result: its labels and its value."""
@@ -128,6 +130,19 @@ class Stack:
         return settings.server_environment() | {"OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.otlp_http}
 
 
+@dataclass(frozen=True)
+class Kafka:
+    """A running broker."""
+
+    process: Process
+    settings: KafkaSettings
+
+    @property
+    def brokers(self) -> str:
+        """Where clients begin (``bootstrap.servers``)."""
+        return f"{blocks.LOOPBACK}:{self.settings.port}"
+
+
 @contextmanager
 def running_stack(settings: Settings, data_dir: Path) -> Iterator[Stack]:
     """Run both on the settings' ports. The Collector is stopped first, so that it can still hand over what it has.
@@ -143,20 +158,28 @@ def running_stack(settings: Settings, data_dir: Path) -> Iterator[Stack]:
 
 @contextmanager
 def running_collector(
-    settings: Settings, data_dir: Path, prometheus_url: str | None = None, config: Path | None = None
+    settings: Settings,
+    data_dir: Path,
+    prometheus_url: str | None = None,
+    config: Path | None = None,
+    role: Callable[[Settings], Role] = standalone,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Collector]:
-    """Run the Collector on the settings' ports.
+    """Run a Collector on the settings' ports.
 
     :param data_dir: holds its queue, its files, its configuration and its log
     :param prometheus_url: where metrics go; without one they wait in the queue
     :param config: a configuration to use instead of the one generated from the settings
+    :param role: what it is there for
+    :param environment: more that the configuration reads from it
     """
     ports = settings.collector
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     if config is None:
-        config = data_dir / "standalone.yaml"
-        config.write_text(standalone(settings).render())
-    environment = {
+        chosen = role(settings)
+        config = data_dir / f"{chosen.name}.yaml"
+        config.write_text(chosen.render())
+    variables = {
         blocks.BIND: blocks.LOOPBACK,
         blocks.GRPC_PORT: str(ports.otlp_grpc_port),
         blocks.HTTP_PORT: str(ports.otlp_http_port),
@@ -164,10 +187,11 @@ def running_collector(
         blocks.TELEMETRY_PORT: str(ports.telemetry_port),
         blocks.DATA_DIR: str(data_dir),
         blocks.PROMETHEUS_URL: prometheus_url or NOWHERE,
+        **(environment or {}),
     }
     argv: Command = [tools.ensure(distribution.BINARY), f"--config={config}"]
     ready = f"http://{blocks.LOOPBACK}:{ports.health_port}/"
-    with running("the Collector", argv, data_dir / "otelcol.log", ready, environment) as process:
+    with running("the Collector", argv, data_dir / "otelcol.log", ready, variables) as process:
         yield Collector(process, data_dir, ports)
 
 
@@ -192,3 +216,25 @@ def running_prometheus(
     argv: Command = [tools.ensure("prometheus"), *flags, *extra_flags]
     with running("Prometheus", argv, data_dir / "prometheus.log", ready) as process:
         yield Prometheus(process, settings)
+
+
+@contextmanager
+def running_kafka(settings: Settings, data_dir: Path) -> Iterator[Kafka]:
+    """Run one Kafka broker on the settings' ports.
+
+    :param data_dir: holds its topics, its configuration and its log; the same one continues an earlier run
+    :raises ProcessError: where its folder cannot be prepared, or it does not start
+    """
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    config, logging = data_dir / "server.properties", data_dir / "log4j2.properties"
+    config.write_text(kafka.server_properties(settings.kafka, data_dir / "data"))
+    logging.write_text(kafka.LOGGING)
+    program = tools.ensure("kafka")
+    prepared = subprocess.run(  # noqa: S603 - the program that this project fetched
+        kafka.format_command(program, config), check=False, capture_output=True, text=True
+    )
+    if prepared.returncode:
+        raise ProcessError(f"Kafka's folder {data_dir} could not be prepared:\n{prepared.stdout}{prepared.stderr}")
+    argv = kafka.start_command(program, settings.kafka, config, logging)
+    with running("Kafka", argv, data_dir / "kafka.log", lambda: kafka.answers(settings.kafka.port)) as process:
+        yield Kafka(process, settings.kafka)

@@ -35,7 +35,7 @@ def free_ports(count: int) -> list[int]:
 def free_settings(settings: Settings | None = None) -> Settings:
     """Settings on free ports; the Collector also writes metrics to a file, to be compared with."""
     base = settings or Settings()
-    grpc, http, health, telemetry, store = free_ports(5)
+    grpc, http, health, telemetry, store, hub, broker, controller = free_ports(8)
     collector = replace(
         base.collector,
         otlp_grpc_port=grpc,
@@ -44,4 +44,10 @@ def free_settings(settings: Settings | None = None) -> Settings:
         telemetry_port=telemetry,
         metrics_file=True,
     )
-    return replace(base, collector=collector, prometheus=replace(base.prometheus, port=store))
+    return replace(
+        base,
+        collector=collector,
+        prometheus=replace(base.prometheus, port=store),
+        hub=replace(base.hub, port=hub),
+        kafka=replace(base.kafka, port=broker, controller_port=controller),
+    )

@@ -61,9 +61,15 @@ class Process:
 
 @contextmanager
 def running(
-    name: str, argv: Command, log: Path, ready_url: str, environment: Mapping[str, str] | None = None
+    name: str,
+    argv: Command,
+    log: Path,
+    ready: str | Callable[[], object],
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Process]:
-    """Start a program, wait until ``ready_url`` answers 200, and stop it at the end.
+    """Start a program, wait until it is ready, and stop it at the end.
+
+    :param ready: a URL that then answers 200, or what then returns something true; OSError means not yet
 
     It gets a session of its own: Ctrl-C reaches only the caller, who stops its programs in order.
 
@@ -81,23 +87,23 @@ def running(
         )
     process = Process(name, log, child)
     try:
-        _await_ready(process, ready_url)
+        _await_ready(process, ready)
         yield process
     finally:
         process.stop()
 
 
-def _await_ready(process: Process, url: str) -> None:
+def _await_ready(process: Process, ready: str | Callable[[], object]) -> None:
     def answers() -> bool:
         if (code := process.child.poll()) is not None:
             raise ProcessError(f"{process.name} ended with exit code {code}. {process.log} ends:\n{process.log_tail()}")
         try:
-            return http_get(url)[0] == http.client.OK
+            return bool(http_get(ready)[0] == http.client.OK if isinstance(ready, str) else ready())
         except OSError:
             return False
 
     try:
-        wait_until(answers, bool, READY_SECONDS, f"{process.name} answers at {url}")
+        wait_until(answers, bool, READY_SECONDS, f"{process.name} answers{f' at {ready}' * isinstance(ready, str)}")
     except TimeoutError as problem:
         raise ProcessError(f"{problem}. {process.log} ends:\n{process.log_tail()}") from problem
 

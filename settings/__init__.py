@@ -7,11 +7,21 @@ computed, never set a second time: see the properties of :class:`Settings`.
 from __future__ import annotations
 
 from settings.loader import SettingsError, load, parse
-from settings.schema import CollectorSettings, EventSettings, MetricSettings, PrometheusSettings, Settings
+from settings.schema import (
+    CollectorSettings,
+    EventSettings,
+    HubSettings,
+    KafkaSettings,
+    MetricSettings,
+    PrometheusSettings,
+    Settings,
+)
 
 __all__ = [
     "CollectorSettings",
     "EventSettings",
+    "HubSettings",
+    "KafkaSettings",
     "MetricSettings",
     "PrometheusSettings",
     "Settings",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import typing
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,9 @@ def _wrong(value: object, kind: object, bounds: typing.Mapping[str, Any]) -> str
         return None if isinstance(value, bool) else "expected true or false"
     if kind in (int, float):
         return _wrong_number(value, kind is int, bounds["minimum"], bounds["maximum"])
+    if kind is str:
+        right = isinstance(value, str) and re.fullmatch(bounds["pattern"], value)
+        return None if right else "expected a word of letters, digits, dots, dashes and underscores"
     if isinstance(value, list) and all(isinstance(item, str) and item for item in value):
         return None
     return "expected a list of words"

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 HIGHEST_PORT = 65535
+WORD = r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}"
+"""What Kafka accepts as the name of a topic, less what would need quotes somewhere."""
 
 
 def number(default: float, minimum: float = 1, maximum: float | None = None) -> Any:
@@ -16,6 +18,11 @@ def number(default: float, minimum: float = 1, maximum: float | None = None) -> 
 def port(default: int) -> Any:
     """A TCP port."""
     return number(default, 1, HIGHEST_PORT)
+
+
+def word(default: str) -> Any:
+    """A name that goes into files of several formats as it is."""
+    return field(default=default, metadata={"pattern": WORD})
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,13 @@ class EventSettings:
 
     batch_milliseconds: int = number(100)
     batch_records: int = number(128)
+
+    collector_batch_milliseconds: int = number(50)
+    """How long a Collector gathers events before it sends them on to the hub or to Kafka."""
+
+    queue_mebibytes: int = number(1024)
+    """Events that wait on a Collector's disk for the hub or for Kafka; what comes beyond is refused, so that the
+    senders try again, and counted in ``otelcol_exporter_enqueue_failed_*``."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +96,36 @@ class PrometheusSettings:
 
 
 @dataclass(frozen=True)
+class HubSettings:
+    """The hub, to which Collectors send events."""
+
+    enabled: bool = False
+    """Whether the one Collector of a deployment sends to it. Only where a hub runs: see the role standalone."""
+
+    port: int = port(4380)
+
+
+@dataclass(frozen=True)
+class KafkaSettings:
+    """Kafka between Collectors and whoever reads events: the topic, and the broker that is run on this machine."""
+
+    topic: str = word("otel-events")
+    group: str = word("otel-events-hub")
+    """The consumer group of the Collectors that read for the hub."""
+
+    controller_port: int = port(9093)
+    port: int = port(9092)
+    partitions: int = number(12, maximum=1000)
+    """Of the topic, where this project's broker creates it: how many readers of one group can share it."""
+
+    retention_hours: int = number(24)
+    """How long the broker keeps events, read or not."""
+
+    heap_mebibytes: int = number(512, minimum=256)
+    """The broker's own memory."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of one deployment."""
 
@@ -89,6 +133,8 @@ class Settings:
     events: EventSettings = EventSettings()
     collector: CollectorSettings = CollectorSettings()
     prometheus: PrometheusSettings = PrometheusSettings()
+    hub: HubSettings = HubSettings()
+    kafka: KafkaSettings = KafkaSettings()
 
     @property
     def scrape_interval_seconds(self) -> float:
@@ -99,6 +145,11 @@ class Settings:
     def metric_batch_seconds(self) -> float:
         """How long the Collector gathers metrics before it sends them on: a small part of their interval."""
         return self.metrics.export_interval_seconds / 20
+
+    @property
+    def event_batch_seconds(self) -> float:
+        """How long a Collector gathers events."""
+        return self.events.collector_batch_milliseconds / 1000
 
     @property
     def current_seconds(self) -> float:

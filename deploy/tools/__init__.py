@@ -1,4 +1,4 @@
-"""The real programs behind the game server, built from source into a per-user cache.
+"""The real programs behind the game server, built or fetched into a per-user cache.
 
 :func:`find` says whether a program is there, :func:`ensure` builds it where it is not. Nothing is written to the
 source tree.
@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import TextIO
 
 from deploy.tools.cache import build_lock, cache_dir
-from deploy.tools.golang import GoMissingError, ensure_go, version
 from deploy.tools.recipes import RECIPES, Recipe
-from deploy.tools.stage import Stages, ToolError
+from deploy.tools.stage import Stages, ToolchainMissingError, ToolError
 
-__all__ = ["PROGRAMS", "GoMissingError", "ToolError", "build", "ensure", "find", "home"]
+__all__ = ["PROGRAMS", "ToolError", "ToolchainMissingError", "build", "ensure", "find", "home"]
 
 PROGRAMS = {program: recipe for recipe in RECIPES.values() for program in recipe.binaries}
-"""Every program that can be built (``otelcol``, ``prometheus``, ``promtool``) and the recipe that yields it."""
+"""Every program that can be built (``otelcol``, ``promtool``, ``kafka`` ...) and the recipe that yields it."""
 
 RECORD = "build.json"
 
@@ -44,7 +43,7 @@ def find(program: str, cache: Path | None = None) -> Path | None:
 def ensure(program: str, cache: Path | None = None, out: TextIO = sys.stderr) -> Path:
     """The path of a program, built first where need be (minutes; progress goes to ``out``).
 
-    :raises GoMissingError: where there is no Go to build with
+    :raises ToolchainMissingError: where there is no Go, or no Java and Maven, to build with
     :raises ToolError: where the build fails; the message names the log
     """
     return find(program, cache) or build(PROGRAMS[program], cache, out) / program
@@ -53,8 +52,8 @@ def ensure(program: str, cache: Path | None = None, out: TextIO = sys.stderr) ->
 def build(recipe: Recipe, cache: Path | None = None, out: TextIO = sys.stderr) -> Path:
     """Build one recipe unless it is built, and return its folder.
 
-    An interrupted build leaves its working folder and Go's own caches, from which the next one continues; the
-    finished folder appears in one rename.
+    An interrupted build leaves its working folder and Go's or Maven's own caches, from which the next one continues;
+    the finished folder appears in one rename.
     """
     base, target = cache_dir(cache), home(recipe, cache)
     if target.exists():
@@ -63,18 +62,18 @@ def build(recipe: Recipe, cache: Path | None = None, out: TextIO = sys.stderr) -
         if target.exists():  # another run built it while this one waited
             return target
         started = time.monotonic()
-        go = ensure_go(base, out, lock)
+        command = recipe.toolchain(base, out, lock)
         work = base / "work" / target.name
         finished = work / "finished"
         shutil.rmtree(finished, ignore_errors=True)
         finished.mkdir(parents=True)
         label, log = f"{recipe.name} {recipe.version}", base / "logs" / f"{target.name}.log"
         stages = Stages(label, recipe.stages, log, out, lock)
-        recipe.build(go, work, finished, stages)
+        recipe.build(command, work, finished, stages)
         if missing := [program for program in recipe.binaries if not (finished / program).exists()]:
             raise ToolError(f"{label}: the build ended well but did not yield {', '.join(missing)}; see {log}")
         seconds = round(time.monotonic() - started, 1)
-        record = {"seconds": seconds, "stages": stages.seconds, "go": ".".join(map(str, version(go) or ()))}
+        record = {"seconds": seconds, "stages": stages.seconds, "with": str(command)}
         (finished / RECORD).write_text(json.dumps(record, indent=2) + "\n")
         target.parent.mkdir(parents=True, exist_ok=True)
         finished.rename(target)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TextIO
 
 from deploy import versions
-from deploy.tools.stage import Stages, ToolError
+from deploy.tools.stage import Stages, ToolchainMissingError, ToolError
 
 
-class GoMissingError(ToolError):
+class GoMissingError(ToolchainMissingError):
     """There is no Go that is new enough, and none could be installed."""
 
 

@@ -1,4 +1,4 @@
-"""How each tool is built, in stages, from Go modules."""
+"""How each tool is built, in stages: from Go modules, or from Maven's artifacts."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import yaml
 
 from deploy import versions
 from deploy.collector import distribution
 from deploy.process import Command
-from deploy.tools.golang import environment, go_json
+from deploy.tools import kafka
+from deploy.tools.golang import ensure_go, environment, go_json
 from deploy.tools.stage import Stages
 
 STRIPPED = "-s -w"
@@ -27,7 +29,8 @@ class Recipe:
     :param binaries: the commands it yields
     :param stages: how many stages ``build`` runs
     :param inputs: all that decides what comes out; part of the cache key
-    :param build: runs the stages: (go command, working folder, folder for the binaries, stages)
+    :param toolchain: finds the command that builds it: (cache, where progress goes, descriptor of the build lock)
+    :param build: runs the stages: (that command, working folder, folder for the binaries, stages)
     """
 
     name: str
@@ -35,6 +38,7 @@ class Recipe:
     binaries: tuple[str, ...]
     stages: int
     inputs: str
+    toolchain: Callable[[Path, TextIO, int], Path]
     build: Callable[[Path, Path, Path, Stages], None]
 
 
@@ -122,6 +126,7 @@ RECIPES = {
             binaries=(distribution.BINARY,),
             stages=3,
             inputs=json.dumps([distribution.manifest(), COLLECTOR_TAGS, STRIPPED]),
+            toolchain=ensure_go,
             build=build_collector,
         ),
         Recipe(
@@ -130,7 +135,17 @@ RECIPES = {
             binaries=("prometheus", "promtool"),
             stages=3,
             inputs=json.dumps([PROMETHEUS_TAGS, STRIPPED]),
+            toolchain=ensure_go,
             build=build_prometheus,
+        ),
+        Recipe(
+            name="kafka",
+            version=versions.KAFKA,
+            binaries=(kafka.PROGRAM,),
+            stages=1,
+            inputs=kafka.INPUTS,
+            toolchain=kafka.ensure_maven,
+            build=kafka.build,
         ),
     )
 }

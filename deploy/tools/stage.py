@@ -17,6 +17,10 @@ class ToolError(Exception):
     """A tool could not be built; the message says what failed, where its log is and what to do."""
 
 
+class ToolchainMissingError(ToolError):
+    """What a tool is built with is not on this machine; the message says what to install."""
+
+
 class Stages:
     """The numbered stages of one build.
 

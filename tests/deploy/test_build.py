@@ -19,15 +19,19 @@ from deploy.collector.graph import Component, Pipeline, Role
 from settings import Settings, parse
 from tests.support.peers import require
 
-FILES = ("manifest.yaml", "prometheus.yml", "standalone.yaml")
+ROLES = ("standalone", "events", "kafka-producer", "kafka-consumer")
+FILES = ("manifest.yaml", "prometheus.yml", *(f"{role}.yaml" for role in ROLES))
 COMMITTED = build.ROOT / "collector-config"
 SECTIONS = ("receivers", "processors", "exporters", "connectors", "extensions")
 
 # What changes every generated file that settings can change.
 OTHER_SETTINGS = {
     "metrics": {"export_interval_seconds": 2.5},
+    "events": {"collector_batch_milliseconds": 20, "queue_mebibytes": 5},
     "collector": {"otlp_http_port": 14318, "telemetry_port": 18888, "metrics_file": True},
     "prometheus": {"retention_days": 1, "promoted_attributes": ["service.name"]},
+    "hub": {"enabled": True, "port": 14380},
+    "kafka": {"port": 19092, "topic": "games.events", "group": "readers"},
 }
 
 
@@ -52,11 +56,9 @@ def generated(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / "collector-config"
 
 
-def standalone() -> dict[str, Any]:
-    """The committed configuration of the role standalone."""
-    tree = yaml.safe_load((COMMITTED / "standalone.yaml").read_text())
-    assert isinstance(tree, dict)
-    return tree
+def trees(folder: Path = COMMITTED) -> dict[str, Any]:
+    """The configuration of every role."""
+    return {role: yaml.safe_load((folder / f"{role}.yaml").read_text()) for role in ROLES}
 
 
 # --- as committed
@@ -97,10 +99,10 @@ def test_nothing_generated_lies_about_unchecked(tmp_path: Path) -> None:
 # --- the Collector
 
 
-def test_the_collector_accepts_the_configuration(generated: Path, tmp_path: Path) -> None:
-    done = run(
-        require("otelcol"), "validate", f"--config={generated / 'standalone.yaml'}", OTELCOL_DATA_DIR=str(tmp_path)
-    )
+@pytest.mark.parametrize("role", ROLES)
+def test_the_collector_accepts_the_configuration(generated: Path, role: str, tmp_path: Path) -> None:
+    config = generated / f"{role}.yaml"
+    done = run(require("otelcol"), "validate", f"--config={config}", OTELCOL_DATA_DIR=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "deprecated" not in done.stderr
 
@@ -115,11 +117,11 @@ def test_the_collector_would_refuse_a_wrong_key(tmp_path: Path) -> None:
 
 def test_every_component_of_the_configuration_is_in_the_built_collector(generated: Path) -> None:
     in_binary = yaml.safe_load(run(require("otelcol"), "components").stdout)
-    configured = yaml.safe_load((generated / "standalone.yaml").read_text())
-    for section in SECTIONS:
-        available = {component["name"] for component in in_binary[section]}
-        used = {name.split("/")[0] for name in configured.get(section, {})}
-        assert used <= available, section
+    for role, configured in trees(generated).items():
+        for section in SECTIONS:
+            available = {component["name"] for component in in_binary[section]}
+            used = {name.split("/")[0] for name in configured.get(section, {})}
+            assert used <= available, (role, section)
 
 
 def test_the_built_collector_holds_exactly_the_manifests_components() -> None:
@@ -131,41 +133,88 @@ def test_the_built_collector_holds_exactly_the_manifests_components() -> None:
     assert in_binary["buildinfo"]["version"] == manifest["dist"]["version"]
 
 
-def test_every_server_of_the_collector_listens_on_loopback_by_default(tmp_path: Path) -> None:
+def resolved(role: str, tmp_path: Path, **environment: str) -> dict[str, Any]:
+    """A committed configuration as the Collector resolves it, without secrets."""
     done = run(
-        require("otelcol"), "print-config", "--mode=redacted", f"--config={COMMITTED / 'standalone.yaml'}",
-        OTELCOL_DATA_DIR=str(tmp_path),
+        require("otelcol"), "print-config", "--mode=redacted", f"--config={COMMITTED / f'{role}.yaml'}",
+        OTELCOL_DATA_DIR=str(tmp_path), **environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     tree = yaml.safe_load(done.stdout)
-    servers = [tree["receivers"]["otlp"]["protocols"][protocol]["endpoint"] for protocol in ("grpc", "http")]
-    servers.append(tree["extensions"]["health_check"]["endpoint"])
-    assert servers == ["127.0.0.1:4317", "127.0.0.1:4318", "127.0.0.1:13133"]
+    assert isinstance(tree, dict)
+    return tree
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_server_of_the_collector_listens_on_loopback_by_default(role: str, tmp_path: Path) -> None:
+    tree = resolved(role, tmp_path)
+    assert tree["extensions"]["health_check"]["endpoint"] == "127.0.0.1:13133"
+    if otlp := tree["receivers"].get("otlp"):
+        servers = [otlp["protocols"][protocol]["endpoint"] for protocol in ("grpc", "http")]
+        assert servers == ["127.0.0.1:4317", "127.0.0.1:4318"]
     reader = tree["service"]["telemetry"]["metrics"]["readers"][0]["pull"]["exporter"]["prometheus"]
     assert (reader["host"], reader["port"]) == ("127.0.0.1", 8888)
 
 
-def test_memory_is_limited_first_and_nothing_is_batched_outside_a_queue() -> None:
-    tree = standalone()
-    for name, pipeline in tree["service"]["pipelines"].items():
-        assert pipeline["processors"][0] == "memory_limiter", name
-    assert "batch" not in tree["processors"]
+@pytest.mark.parametrize(("role", "exporter"), [("events", "otlp_http/hub"), ("kafka-consumer", "otlp_http/hub")])
+def test_where_the_hub_is_comes_from_the_environment(role: str, exporter: str, tmp_path: Path) -> None:
+    assert resolved(role, tmp_path)["exporters"][exporter]["endpoint"] == "http://127.0.0.1:4380"
+    elsewhere = resolved(role, tmp_path, **{"EVENTS_HUB_URL": "http://127.0.0.1:9", "EVENTS_HUB_TOKEN": "very secret"})
+    assert elsewhere["exporters"][exporter]["endpoint"] == "http://127.0.0.1:9"
+    assert "very secret" not in yaml.safe_dump(elsewhere)
 
 
-def test_what_goes_over_the_network_waits_on_disk_and_is_retried_for_ever() -> None:
-    tree = standalone()
-    exporters = {name: config for name, config in tree["exporters"].items() if not name.startswith("file/")}
-    assert exporters
-    for name, config in exporters.items():
-        queue = config["sending_queue"]
-        assert queue["storage"] in tree["extensions"], name
-        assert queue["storage"] in tree["service"]["extensions"], name
-        assert "batch" in queue, name
-        assert config["retry_on_failure"]["max_elapsed_time"] == "0s", name
+@pytest.mark.parametrize(
+    ("role", "section"), [("kafka-producer", "exporters"), ("kafka-consumer", "receivers")], ids=["to", "from"]
+)
+def test_where_kafka_is_comes_from_the_environment(role: str, section: str, tmp_path: Path) -> None:
+    assert resolved(role, tmp_path)[section]["kafka/events"]["brokers"] == ["127.0.0.1:9092"]
+    several = resolved(role, tmp_path, KAFKA_BROKERS="one:9092,two:9092")
+    assert several[section]["kafka/events"]["brokers"] == ["one:9092", "two:9092"]
+
+
+def test_memory_is_limited_first_and_nothing_is_batched_outside_a_queue(generated: Path) -> None:
+    for role, tree in trees(generated).items():
+        for name, pipeline in tree["service"]["pipelines"].items():
+            assert pipeline["processors"][0] == "memory_limiter", (role, name)
+        assert "batch" not in tree["processors"], role
+
+
+def test_what_goes_over_the_network_waits_on_disk_and_is_retried_for_ever(generated: Path) -> None:
+    checked = 0
+    for role, tree in trees(generated).items():
+        exporters = {name: config for name, config in tree["exporters"].items() if not name.startswith("file/")}
+        assert exporters, role
+        for name, config in exporters.items():
+            checked += 1
+            assert config["retry_on_failure"]["max_elapsed_time"] == "0s", (role, name)
+            if role == "kafka-consumer":
+                assert not config["sending_queue"]["enabled"], "what waits does so in Kafka"
+                continue
+            queue = config["sending_queue"]
+            assert queue["storage"] in tree["extensions"], (role, name)
+            assert queue["storage"] in tree["service"]["extensions"], (role, name)
+            assert queue["num_consumers"] == 1, (role, name)
+            assert "batch" in queue, (role, name)
+    assert checked >= len(ROLES)
+
+
+def test_what_is_read_from_kafka_is_marked_only_once_it_is_delivered(generated: Path) -> None:
+    receiver = trees(generated)["kafka-consumer"]["receivers"]["kafka/events"]
+    assert receiver["message_marking"] == {"after": True, "on_error": False, "on_permanent_error": False}
+    assert receiver["initial_offset"] == "earliest"
+    assert (receiver["error_backoff"]["enabled"], receiver["error_backoff"]["max_elapsed_time"]) == (True, "0s")
+
+
+def test_both_sides_of_kafka_mean_one_topic(generated: Path) -> None:
+    sides = trees(generated)
+    written = sides["kafka-producer"]["exporters"]["kafka/events"]["logs"]
+    read = sides["kafka-consumer"]["receivers"]["kafka/events"]["logs"]
+    assert read == {"topics": [written["topic"]], "encoding": written["encoding"]}
 
 
 def test_files_are_bounded() -> None:
-    for name, config in standalone()["exporters"].items():
+    for name, config in trees()["standalone"]["exporters"].items():
         if name.startswith("file/"):
             assert config["rotation"]["max_megabytes"] > 0
             assert config["rotation"]["max_backups"] > 0

@@ -28,12 +28,15 @@ def test_a_missing_program_skips_a_test_but_fails_it_in_ci(
 
 def test_settings_for_a_test_share_no_port() -> None:
     settings = free_settings()
-    collector = settings.collector
+    collector, kafka = settings.collector, settings.kafka
     ports = {
         settings.prometheus.port,
         collector.otlp_grpc_port,
         collector.otlp_http_port,
         collector.health_port,
         collector.telemetry_port,
+        settings.hub.port,
+        kafka.port,
+        kafka.controller_port,
     }
-    assert len(ports) == 5
+    assert len(ports) == 8

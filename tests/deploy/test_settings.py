@@ -24,6 +24,7 @@ def test_without_a_file_the_documented_defaults_hold() -> None:
     # The ports that the OpenTelemetry specification and the Collector's documentation give.
     assert (settings.collector.otlp_grpc_port, settings.collector.otlp_http_port) == (4317, 4318)
     assert (settings.collector.health_port, settings.collector.telemetry_port) == (13133, 8888)
+    assert settings.kafka.port == 9092
 
 
 def test_a_file_overrides_what_it_names_and_nothing_else(tmp_path: Path) -> None:
@@ -50,7 +51,7 @@ def test_an_unknown_key_is_named_together_with_the_allowed_ones() -> None:
 
 def test_an_unknown_section_is_named_together_with_the_allowed_ones() -> None:
     (problem,) = problems({"colector": {}})
-    assert problem == "colector: unknown key; allowed here: metrics, events, collector, prometheus"
+    assert problem == "colector: unknown key; allowed here: metrics, events, collector, prometheus, hub, kafka"
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,12 @@ def test_an_unknown_section_is_named_together_with_the_allowed_ones() -> None:
         ({"metrics": {"export_interval_seconds": float("inf")}}, "metrics.export_interval_seconds: expected a number"),
         ({"prometheus": {"promoted_attributes": "service.name"}}, "prometheus.promoted_attributes: expected a list"),
         ({"prometheus": {"promoted_attributes": [1]}}, "prometheus.promoted_attributes: expected a list"),
+        ({"kafka": {"topic": "two words"}}, "kafka.topic: expected a word"),
+        ({"kafka": {"topic": ""}}, "kafka.topic: expected a word"),
+        ({"kafka": {"topic": "..\n"}}, "kafka.topic: expected a word"),
+        ({"kafka": {"topic": 7}}, "kafka.topic: expected a word"),
+        ({"kafka": {"partitions": 0}}, "kafka.partitions: expected a whole number of at least 1 and at most 1000"),
+        ({"hub": {"enabled": 1}}, "hub.enabled: expected true or false"),
         ({"prometheus": None}, "prometheus: expected a mapping"),
         ([], "the file: expected a mapping"),
     ],

@@ -1,11 +1,12 @@
-"""The tool builder: what it says and leaves behind when all goes well, when Go is missing and when a build fails.
+"""The tool builder: what it says and leaves behind when all goes well, when a toolchain is missing, when a build fails.
 
-A shell script plays Go; the real Go builds the tools that every other suite uses.
+Shell scripts play Go, Java and Maven; the real ones build the tools that every other suite uses.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,20 +35,38 @@ esac
 """
 
 
+# $STATE/java.version is what it claims to be.
+FAKE_JAVA = """#!/bin/sh
+echo "openjdk version \\"$(cat "$STATE/java.version")\\" 2025-01-01" >&2
+"""
+
+FAKE_MAVEN = """#!/bin/sh
+for argument; do
+    case "$argument" in -DoutputDirectory=*) lib=${argument#*=} ;; esac
+done
+grep -q '<artifactId>kafka_2.13</artifactId>' pom.xml || exit 3
+if [ -e "$STATE/fail" ]; then echo "Could not find artifact" ; exit 1; fi
+mkdir -p "$lib"
+"""
+
+
 class Machine:
-    """A machine whose only Go is the fake one, with an empty cache and no package index."""
+    """A machine whose only Go, Java and Maven are fakes, with an empty cache and no package index."""
 
     def __init__(self, home: Path) -> None:
         self.state, self.cache = home / "state", home / "cache"
         self.state.mkdir()
-        programs = home / "bin"
+        self.programs = programs = home / "bin"
         programs.mkdir()
-        (programs / "go").write_text(FAKE_GO)
-        (programs / "go").chmod(0o755)
+        for name, script in (("go", FAKE_GO), ("java", FAKE_JAVA), ("mvn", FAKE_MAVEN)):
+            (programs / name).write_text(script)
+            (programs / name).chmod(0o755)
         self.say(version="1.99.0")
+        (self.state / "java.version").write_text("21.0.1")
         self._environment = {
             **os.environ,
-            "PATH": f"{programs}:/usr/bin:/bin",
+            "PATH": f"{programs}:{tools_without_java(home)}",
+            "JAVA_HOME": "",
             "STATE": str(self.state),
             "OTEL_SETUP_CACHE": str(self.cache),
             "PIP_NO_INDEX": "1",
@@ -80,6 +99,15 @@ class Machine:
         return tools.find("otelcol", self.cache)
 
 
+def tools_without_java(home: Path) -> Path:
+    """A folder of what the scripts call, so that a machine's own Java and Maven are not found."""
+    folder = home / "system"
+    folder.mkdir()
+    for name in ("sh", "cat", "chmod", "mkdir", "grep", "sleep"):
+        (folder / name).symlink_to(shutil.which(name) or name)
+    return folder
+
+
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
@@ -107,7 +135,7 @@ def test_a_second_run_builds_nothing(machine: Machine) -> None:
 def test_the_list_says_what_is_built_without_building(machine: Machine) -> None:
     assert machine.run("--list") == (
         0,
-        "otelcol not built\nprometheus not built\npromtool not built\n",
+        "otelcol not built\nprometheus not built\npromtool not built\nkafka not built\n",
         "",
     )
     assert machine.otelcol() is None
@@ -161,6 +189,47 @@ def test_go_is_judged_by_its_version(machine: Machine, version: str, code: int) 
     assert machine.run("collector")[0] == code
 
 
+def test_kafka_is_fetched_and_its_launcher_put_beside_it(machine: Machine) -> None:
+    code, out, err = machine.run("kafka")
+    assert code == 0, err
+    launcher = tools.find("kafka", machine.cache)
+    assert out == f"kafka {launcher}\n"
+    assert launcher is not None
+    assert os.access(launcher, os.X_OK)
+    assert (launcher.parent / "lib").is_dir()
+
+
+def test_a_fetch_that_fails_says_what_maven_said(machine: Machine) -> None:
+    (machine.state / "fail").touch()
+    code, _, err = machine.run("kafka")
+    assert code == 1
+    assert "Could not find artifact" in err
+    assert tools.find("kafka", machine.cache) is None
+
+
+@pytest.mark.parametrize(
+    ("missing", "java", "said"),
+    [
+        ("mvn", "21", "Java 21 and no mvn on PATH"),
+        ("java", "21", "no Java that runs and Maven"),
+        (None, "11.0.2", "Java 11 and Maven"),
+        (None, "1.8.0_392", "Java 8 and Maven"),
+    ],
+)
+def test_without_java_or_maven_the_message_says_what_to_install(
+    machine: Machine, missing: str | None, java: str, said: str
+) -> None:
+    (machine.state / "java.version").write_text(java)
+    if missing:
+        (machine.programs / missing).unlink()
+    code, out, err = machine.run("kafka")
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Java 17 or newer and Maven" in err
+    assert "apt-get install default-jre-headless maven" in err
+    assert "Traceback" not in err
+
+
 def test_a_killed_build_leaves_no_program_and_no_second_build_beside_it(machine: Machine) -> None:
     (machine.state / "hang").touch()
     first = machine.start("collector")
@@ -183,7 +252,7 @@ def test_a_killed_build_leaves_no_program_and_no_second_build_beside_it(machine:
 def test_an_unknown_tool_is_refused_with_the_known_ones(machine: Machine) -> None:
     code, _, err = machine.run("grafana")
     assert code == 2
-    assert "unknown tool grafana; there are collector, prometheus" in err
+    assert "unknown tool grafana; there are collector, prometheus, kafka" in err
 
 
 def test_prometheus_releases_map_to_their_module_versions() -> None:
