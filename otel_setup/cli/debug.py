@@ -118,8 +118,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m otel_setup debug",
         description=(
             "Looks closely at one room, game or player of a running game server: every trace\n"
-            "is recorded, and further events of severity DEBUG tell of socket messages and of\n"
-            "waits in the queue. It ends by itself."
+            "is recorded, and further events of severity DEBUG tell of socket messages, of waits\n"
+            "in the queue, of callbacks that hold the event loop for a moment, and of the inner\n"
+            "steps of transitions and actions, those that the game names with handle.step() among\n"
+            "them. It ends by itself."
         ),
         epilog=(
             "Of --room, --game and --player what is given must all be so. A process takes\n"
