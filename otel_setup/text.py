@@ -35,11 +35,10 @@ _MAX_INT = 2**63
 
 @lru_cache(maxsize=4096)
 def _clean_id(text: str) -> str:
-    cleaned = _visible(text, keep=frozenset())
-    if len(cleaned) <= MAX_ID_LENGTH:
-        return cleaned
+    if len(text) <= MAX_ID_LENGTH:
+        return _visible(text, keep=frozenset())
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
-    return f"{cleaned[: MAX_ID_LENGTH - _DIGEST_LENGTH - 1]}~{digest}"
+    return f"{_visible(text[: MAX_ID_LENGTH - _DIGEST_LENGTH - 1], keep=frozenset())}~{digest}"
 
 
 def clean_id(value: object) -> str:

@@ -436,7 +436,7 @@ _LIFE = (
     ),
     Option(
         name="control_socket",
-        help="let this user's `python -m otel_setup debug` reach the process",
+        help="let this user's commands (debug, tail, record and others) reach the process",
         default=True,
         environment=(("OTEL_SETUP_CONTROL_SOCKET", p.switch_text),),
         check=p.switch,

@@ -15,7 +15,7 @@ from typing import IO, Any, cast
 
 from otel_setup.events.arriving import DEFAULT_QUEUE_SIZE, ArrivingEvents
 from otel_setup.events.cursor import Cursor
-from otel_setup.events.filter import EventFilter
+from otel_setup.events.filter import EventFilter, concerns
 from otel_setup.events.lines import event_in
 from otel_setup.events.notices import is_notice
 from otel_setup.events.pace import Pace
@@ -127,9 +127,7 @@ class FileEvents(ArrivingEvents):
     async def _wanted(self, lines: AsyncIterator[bytes]) -> AsyncIterator[Placed]:
         async for line in lines:
             for event, cursor in self._events(line):
-                if self._is_after(event, cursor) and (
-                    self._filter is None or is_notice(event) or self._filter.matches(event)
-                ):
+                if self._is_after(event, cursor) and (is_notice(event) or concerns(self._filter, event)):
                     yield event, cursor
 
     def _is_after(self, event: SystemEvent, cursor: Cursor | None) -> bool:

@@ -8,13 +8,16 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
-from otel_setup.catalogue import Severity
+from otel_setup.catalogue import EventType, Severity
 from otel_setup.events.record import SystemEvent
 from otel_setup.text import clean_data, clean_id
 
 _ANY = "*"
 _BELOW = ">"
 _WILD = frozenset((_ANY, _BELOW))
+
+OF_MISSING = frozenset({EventType.STREAM_GAP, EventType.STREAM_GAP_FILLED})
+"""Events that say that others are missing, or have come after all: they concern every reader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,11 @@ class EventFilter:
     def only_types(self) -> bool:
         """Whether the name alone decides."""
         return not (self._wanted or self._least or self._data) and type(self) is EventFilter
+
+
+def concerns(event_filter: EventFilter | None, event: SystemEvent) -> bool:
+    """Whether a reader with this filter gets an event: one it wants, or word of missing ones that it may have wanted."""
+    return event_filter is None or event.event_type in OF_MISSING or event_filter.matches(event)
 
 
 class _Attributes(dict[str, Any]):

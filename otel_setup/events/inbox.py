@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from otel_setup.events.boxes import Policy, QueueBox, RingBox
 from otel_setup.events.cursor import Cursor
-from otel_setup.events.filter import EventFilter
+from otel_setup.events.filter import EventFilter, concerns
 from otel_setup.events.notices import before, bookmark, is_notice
 from otel_setup.events.pace import Pace
 from otel_setup.events.record import SystemEvent
@@ -139,7 +139,7 @@ class Inbox:
         wanted, looked = self._filter, 0
         for event in self._backlog:
             looked += 1
-            if wanted is None or is_notice(event) or wanted.matches(event):
+            if is_notice(event) or concerns(wanted, event):
                 self._due.append(event)
             if looked == BACKLOG_PORTION:
                 return True

@@ -178,7 +178,7 @@ class HubEvents(ArrivingEvents):
         self._attempts = 0
         if frame.event == _END:
             reason = _member(frame.data, "reason")
-            if reason == _FINISHED or not self._live:
+            if reason == _FINISHED:
                 return True
             raise _TryAgain(f"ended the stream ({clean_text(reason, MAX_MESSAGE)})")
         if not frame.data:

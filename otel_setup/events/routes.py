@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from otel_setup.events.filter import EventFilter
+from otel_setup.events.filter import OF_MISSING, EventFilter
 from otel_setup.events.record import SystemEvent
 from otel_setup.events.subscriber import EventSubscriber
 from otel_setup.text import clean_id
@@ -28,13 +28,14 @@ class Routes:
         readers: those that have a queue of their own.
     """
 
-    __slots__ = ("_by_name", "_fields", "_others")
+    __slots__ = ("_all", "_by_name", "_fields", "_others")
 
     def __init__(self, readers: Iterable[EventSubscriber] = ()) -> None:
+        self._all = tuple(readers)
         self._others: list[EventSubscriber] = []  # whose name alone tells whether an event may be for them
         self._by_name: dict[str, list[_Entry]] = {}
         fields: dict[str, dict[str, list[_Entry]]] = {}
-        for reader in readers:
+        for reader in self._all:
             wanted = reader.filter
             if wanted is None or wanted.index is None:
                 self._others.append(reader)
@@ -47,6 +48,8 @@ class Routes:
 
     def of(self, event: SystemEvent) -> list[EventSubscriber]:
         """The readers that want an event."""
+        if event.event_type in OF_MISSING:
+            return list(self._all)
         found: list[EventSubscriber] = []
         if self._others:
             name = event.event_type

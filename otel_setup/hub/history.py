@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, ParamSpec, TypeVar
 
 from otel_setup.events.cursor import Cursor
+from otel_setup.events.filter import concerns
 from otel_setup.events.record import SystemEvent
 from otel_setup.events.stream import EventStream
 from otel_setup.hub.frames import Frames, frame, payload_in
@@ -125,7 +126,7 @@ class History:
                 complete = complete and stored.event.sequence == position + 1
                 position = stored.event.sequence
                 scanned += 1
-                if query.event_filter is None or query.event_filter.matches(stored.event):
+                if concerns(query.event_filter, stored.event):
                     payload = stored.payload or payload_in(self.frames.of(stored.event))
                     payloads.append(payload)
                     size += len(payload)

@@ -62,6 +62,7 @@ class Lag:
         self._least = self._least_before = float("inf")
         self._since = float("-inf")
         self._newest = float("inf")
+        self._caught_up = 0.0
 
     def note(self, lag: float) -> None:
         """An event arrived; ``lag`` is in seconds, from any zero that stays the same."""
@@ -70,7 +71,8 @@ class Lag:
     def excess(self, now: float) -> float:
         """By how many seconds the newest of what was noted since the last call was late; 0 where nothing was.
 
-        An event that is earlier than any before shows that those before were late.
+        While each is less late than any before, as when what has piled up comes in to a hub that has never seen the
+        producer punctual, it is what was caught up with so far.
         """
         newest, self._newest = self._newest, float("inf")
         if newest == float("inf"):
@@ -79,7 +81,10 @@ class Lag:
             self._least_before, self._least, self._since = self._least, float("inf"), now
         least = min(self._least, self._least_before)
         self._least = min(self._least, newest)
-        return 0.0 if least == float("inf") else abs(newest - least)
+        if least == float("inf"):
+            return 0.0
+        self._caught_up = self._caught_up + least - newest if newest < least else 0.0
+        return self._caught_up or newest - least
 
 
 class Producer:

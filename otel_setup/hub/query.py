@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
@@ -149,15 +150,23 @@ def _values(texts: Iterable[str]) -> Set[str]:
     return found
 
 
-def _attributes(texts: Iterable[str]) -> dict[str, set[str]]:
-    """``key:value``, each in a parameter of its own, because a value may hold commas."""
-    found: dict[str, set[str]] = {}
+def _attributes(texts: Iterable[str]) -> dict[str, set[str | float | bool]]:
+    """``key:value``, each in a parameter of its own, because a value may hold commas; numbers and switches as both."""
+    found: dict[str, set[str | float | bool]] = {}
     for text in texts:
         key, colon, value = text.partition(":")
         if not colon or not key:
             raise QueryError(f"attr is {text!r:.80}; write attr=key:value, such as attr=phase_name:scoring")
-        found.setdefault(key, set()).add(value)
+        found.setdefault(key, set()).update((value, *_as_json(value)))
     return found
+
+
+def _as_json(text: str) -> list[float | bool]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return [value] if isinstance(value, bool | int | float) else []
 
 
 def _one(given: Mapping[str, list[str]], name: str, default: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from otel_setup.events.cursor import Cursor
+from otel_setup.events.filter import concerns
 from otel_setup.events.notices import GapReason, bookmark, gap, reset
 from otel_setup.events.pace import Pace
 from otel_setup.events.record import SystemEvent
@@ -199,7 +200,7 @@ class Viewer:
                 await self._write_frames(ready)
                 ready = []
                 await self._tell_gap(stored.event.sequence)
-            if wanted is None or wanted.matches(stored.event):
+            if concerns(wanted, stored.event):
                 if pace is not None and pace.wait(stored.event) > 0:
                     await self._write_frames(ready)
                     ready = []

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from otel_setup.catalogue import EventType
 from otel_setup.events.cursor import Cursor
-from otel_setup.events.filter import EventFilter
+from otel_setup.events.filter import EventFilter, concerns
 from otel_setup.events.record import SystemEvent
 from otel_setup.events.stream import EventStream, EventSubscriber, StreamClosed
 from otel_setup.hub.accounts import AccountBounds
@@ -238,8 +237,7 @@ class KafkaEvents:
         return {**of_reader, "topic": self.topic, "group": self.group_id, **of_feed}
 
     async def _publish(self, event: SystemEvent) -> int:
-        is_gap = event.event_type in (EventType.STREAM_GAP, EventType.STREAM_GAP_FILLED)
-        if not is_gap and self.filter is not None and not self.filter.matches(event):
+        if not concerns(self.filter, event):
             return 0
         while self._published - self._given >= self._queue_size:
             self._room.clear()

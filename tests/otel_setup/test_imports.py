@@ -17,6 +17,7 @@ BEHIND_THE_API = (
     "privacy/exporters.py",
     "testing",
     "diagnosis",
+    "hub/otlp",  # what senders send
     "config/settings.py",  # for a type
     "config/options.py",  # to check one when it is given
 )

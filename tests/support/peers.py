@@ -21,7 +21,7 @@ __all__ = ["free_ports", "free_settings", "require", "running_collector", "runni
 
 
 def require(program: str) -> Path:
-    """The path of a built program (``otelcol``, ``prometheus``, ``promtool``).
+    """The path of a built program (``otelcol``, ``prometheus``, ``promtool``, ``kafka``).
 
     Where it is not built the test is skipped, and fails where ``CI=true``.
     """

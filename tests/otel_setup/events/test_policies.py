@@ -178,6 +178,16 @@ def test_of_events_of_one_place_only_the_latest_waits() -> None:
     assert read_all(reader) == [2, 3, 4, 5]  # 4 took the place of 1, and no gap says so: 4 is what 1 has become
 
 
+def test_what_still_waits_is_not_fetched_ahead_where_it_may_be_replaced() -> None:
+    stream = EventStream()
+    reader = subscribed(stream, policy="coalesce")
+    for room in "ab":
+        publish(stream, 1, room_id=room)
+    assert read(reader, 1) == [1]
+    publish(stream, 1, room_id="b")
+    assert read_all(reader) == [3]
+
+
 def test_the_key_can_be_chosen() -> None:
     stream = EventStream()
     reader = subscribed(stream, policy="coalesce", coalesce_key=lambda each: each.player_id)

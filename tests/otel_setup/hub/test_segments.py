@@ -111,6 +111,15 @@ def test_starts_without_events_leave_no_files_behind(tmp_path: Path) -> None:
     assert len(files(tmp_path)) == 2
 
 
+def test_sequences_go_on_after_a_start_that_needs_no_event(tmp_path: Path) -> None:
+    with writing(tmp_path) as writer:
+        writer.events(5)
+    for _ in range(2):
+        with writing(tmp_path, rebuild_bytes=1) as writer:
+            assert writer.log.last_sequence == 5
+    assert [entry.kind for entry in writer.entries] == [Kind.CHECKPOINT]
+
+
 @pytest.mark.parametrize("sequence", [0, 3, 2])
 def test_an_event_out_of_order_is_the_writers_mistake(tmp_path: Path, sequence: int) -> None:
     with writing(tmp_path) as writer:

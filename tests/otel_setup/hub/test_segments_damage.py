@@ -211,6 +211,19 @@ def test_events_are_found_behind_damage_that_looks_like_the_beginning_of_one(tmp
         assert (again.statistics().damaged_parts, again.statistics().torn_bytes) == (1, 0)
 
 
+def test_a_file_whose_checkpoint_is_damaged_is_not_begun_with(written: Written) -> None:
+    newest, before = sorted(written.sizes)[-1], sorted(written.sizes)[-2]
+    with copied(written) as directory:
+        content = bytearray((directory / newest).read_bytes())
+        content[HEADER_BYTES + ENTRY_BYTES] ^= 1
+        (directory / newest).write_bytes(content)
+        log = SegmentLog(directory, lambda: b"", fsync="never", rebuild_bytes=1)
+        entries = list(log.open())
+        assert entries[0].kind is Kind.CHECKPOINT
+        assert sequences(entries) == [number for number, (name, _) in written.ends.items() if name == before]
+        log.close()
+
+
 def test_damage_found_by_a_reader_is_set_aside_and_reading_goes_on(tmp_path: Path) -> None:
     log = SegmentLog(tmp_path, lambda: b"", segment_bytes=1000)
     list(log.open())

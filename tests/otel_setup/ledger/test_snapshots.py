@@ -197,6 +197,16 @@ def test_late_events_without_a_snapshot_in_between_move_the_game() -> None:
     reader.check_same()
 
 
+def test_a_late_event_is_no_activity_of_now() -> None:
+    reader = in_the_middle()
+    quiet_since = reader.monotonic
+    with reader.lose():
+        reader.tell(EventType.TURN_COMPLETED, "g")
+    reader.wait(100)
+    reader.arrive_late()
+    assert reader.copy.games["g"].last_activity_at == quiet_since
+
+
 def test_a_late_snapshot_says_nothing() -> None:
     reader = in_the_middle()
     with reader.lose():
