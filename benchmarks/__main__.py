@@ -6,13 +6,16 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import action, lateness, memory, report, scrape
+from benchmarks import action, lateness, memory, report, scrape, sse
+from benchmarks.stream import run as stream
 
 BENCHMARKS: dict[str, Callable[..., report.Result]] = {
     "action": action.run,
     "lateness": lateness.run,
     "scrape": scrape.run,
     "memory": memory.run,
+    "stream": stream.run,
+    "sse": sse.run,
 }
 
 

@@ -124,7 +124,7 @@ class EventFilter:
 
 
 def concerns(event_filter: EventFilter | None, event: SystemEvent) -> bool:
-    """Whether a reader with this filter gets an event: one it wants, or word of missing ones that it may have wanted."""
+    """Whether a reader with this filter gets an event: one it wants, or word of others that are missing."""
     return event_filter is None or event.event_type in OF_MISSING or event_filter.matches(event)
 
 
