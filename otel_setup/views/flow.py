@@ -25,7 +25,9 @@ def flow_diagram(ledger: Ledger, now_ns: int | None = None) -> dict[str, Any]:
     """
     now_ns = or_now(now_ns)
     with ledger.lock:
-        given_up = sum(ledger.dropped.get(bound, 0) for bound in ("max_live_games", "game_idle_timeout"))
+        given_up = ledger.ends_unseen + sum(
+            ledger.dropped.get(bound, 0) for bound in ("max_live_games", "game_idle_timeout")
+        )
         counts = {
             "rooms_created": ledger.rooms_created,
             "rooms_waiting": ledger.rooms_created - ledger.rooms_played - ledger.rooms_unplayed,

@@ -73,7 +73,6 @@ class Player:
             weight,
             self.random.choice([0, 10**12]),
         )
-        self.closed: list[Model] = []
         self.done: Counter[str] = Counter()
 
     def some_weight(self) -> int:
@@ -129,13 +128,11 @@ class Player:
 
     def close(self) -> None:
         if self.world.open:
-            model = self.random.choice(self.world.open)
-            self.world.close(model)
-            self.closed = [*self.closed[-5:], model]
+            self.world.close(self.random.choice(self.world.open))
 
     def go_on(self) -> None:
         """Another reader takes over from the cursor of one that is open, or was closed."""
-        if models := [*self.world.open, *self.closed]:
+        if models := [*self.world.open, *self.world.closed]:
             model = self.random.choice(models)
             kind = next(number for number, (_, wants) in enumerate(KINDS) if wants is model.wants)
             if len(self.world.open) >= READERS:
@@ -143,8 +140,8 @@ class Player:
             self.begin(kind, model.reader.cursor)
 
     def read_closed(self) -> None:
-        if self.closed:
-            self.read_some(self.random.choice(self.closed))
+        if self.world.closed:
+            self.read_some(self.random.choice(self.world.closed))
 
     def clean_up(self) -> None:
         self.world.clock.pass_minutes(self.random.choice([1, 20, 40]))

@@ -317,8 +317,11 @@ CASES = [
     Case("error.occurred", {"error_type": "HighMemoryUsage"}, {"state_errors_total{state=other}": 1}, ids={}),
     Case("error.occurred", {"error_type": "E", "state": "TURN"}, {"state_errors_total{state=turn}": 1}, ids={}),
     Case("event_loop.blocked", {"blocked_seconds": 0.2}, NOTHING, ids={}),  # counted where it is noticed
+    Case("event_loop.slow", {"blocked_seconds": 0.03}, NOTHING, ids={}),
     Case("connection.message", {"direction": "receive", "message_type": "play", "size_bytes": 3}, NOTHING, ids={}),
     Case("action.dequeued", {"action_type": "play", "queue_wait_ms": 3.0}, NOTHING),
+    Case("state.transition.step", {"from_state": "WAITING", "to_state": "TURN", "step": "entered"}, NOTHING),
+    Case("action.step", {"action_type": "play_pieces", "step": "cards dealt"}, NOTHING),
     Case("producer.debug.started", {}, NOTHING, ids={}),
     Case("producer.debug.ended", {}, NOTHING, ids={}),
     Case("producer.heartbeat", {"epoch": "x", "last_sequence": 3, "live_games": 1}, NOTHING, ids={}),

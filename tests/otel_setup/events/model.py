@@ -92,6 +92,8 @@ class Model:
     """The sequence up to which it was delivered or told something."""
     cursor: int = -1
     oldest_in_ring: int = 0
+    refused: list[int] = field(default_factory=list)
+    """The event that did not come to it any more, because it was disconnected: whoever goes on has to get it."""
     open: bool = True
     slow: bool = False
     read_on: bool = False
@@ -101,7 +103,7 @@ class Model:
         if not (self.open and self.live and self.wants(published)):
             return
         if self.policy == "disconnect" and self.why_full(published):
-            self.open, self.slow = False, True
+            self.open, self.slow, self.refused = False, True, [published.sequence]
             return
         self.matched += 1
         if self.policy == "drop_newest" and (reason := self.why_full(published)):
@@ -201,7 +203,8 @@ class Model:
     @property
     def pending(self) -> list[int]:
         """Sequences of all that is still to be delivered or told."""
-        return [*sequences_of([*self.ahead, *self.past, *self.queue]), *(each.sequence for each in self.front)]
+        lost = [each.sequence for each in self.front]
+        return [*sequences_of([*self.ahead, *self.past, *self.queue]), *lost, *self.refused]
 
     def check(self) -> None:
         """The account is exact, and the cursor stands between what was read and what was not."""
@@ -261,6 +264,7 @@ class World:
         self.published, self.last = 0, last_sequence
         self.open: list[Model] = []
         self.every: list[Model] = []
+        self.closed: list[Model] = []  # the last few of them
         self.missed_by_closed = 0
 
     def publish(self, name: str, room: str | None, length: int) -> None:
@@ -369,8 +373,10 @@ class World:
         self.forget_closed()
 
     def forget_closed(self) -> None:
-        self.missed_by_closed += sum(model.missed for model in self.open if not model.open)
+        closed = [model for model in self.open if not model.open]
+        self.missed_by_closed += sum(model.missed for model in closed)
         self.open = [model for model in self.open if model.open]
+        self.closed = [*self.closed, *closed][-6:]
 
     def check(self) -> None:
         """History and totals are those of the lists; nothing failed on the way."""

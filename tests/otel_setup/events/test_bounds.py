@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from otel_setup.events.ring import EVENT_BYTES
 from otel_setup.events.stream import EventStream, SubscriberLimitError
 
-from .helpers import ANY, account, event, numbered, numbers, publish, read, read_all, subscribed, weighing
+from .helpers import (
+    ANY,
+    account,
+    event,
+    numbered,
+    numbers,
+    publish,
+    read,
+    read_all,
+    run_without_waiting,
+    subscribed,
+    weighing,
+)
 
 
 async def test_bounds_can_change_and_what_no_longer_fits_is_counted() -> None:
@@ -77,3 +91,32 @@ def test_no_history_at_all_is_allowed() -> None:
 def test_sizes_without_sense_are_refused(sizes: dict[str, int]) -> None:
     with pytest.raises(ValueError, match=next(iter(sizes))):
         EventStream(**sizes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "told"),
+    [
+        ({"policy": "block"}, "policy is 'block'; it is one of drop_oldest, drop_newest, coalesce, disconnect"),
+        ({"queue_size": 0}, "queue_size=0"),
+        ({"max_bytes": 0}, "max_bytes=0"),
+        ({"bookmark_seconds": 0}, "bookmark_seconds is 0"),
+        ({"bookmark_seconds": float("nan")}, "bookmark_seconds is nan"),
+        ({"coalesce_key": lambda each: each}, "coalesce_key is for the policy coalesce"),
+        ({"speed": 0}, "speed is 0"),
+        ({"speed": float("inf")}, "speed is inf"),
+        ({"speed": "fast"}, "speed is 'fast'"),
+    ],
+)
+def test_wishes_without_sense_are_refused_and_leave_no_reader(wishes: dict[str, Any], told: str) -> None:
+    stream = EventStream()
+    with pytest.raises(ValueError, match=told):
+        subscribed(stream, **wishes)
+    assert stream.get_statistics()["subscriber_count"] == 0
+
+
+def test_bounds_of_the_stream_hold_for_those_who_ask_for_none() -> None:
+    stream = EventStream(queue_size=5, queue_bytes=3 * EVENT_BYTES)
+    reader, other = subscribed(stream), subscribed(stream, None, ANY, queue_size=2)
+    publish(stream, 6)
+    assert (reader.queued, other.queued) == (3, 2)
+    assert run_without_waiting(reader.get_event(0)).data["reason"] == "bytes"

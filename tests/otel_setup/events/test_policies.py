@@ -11,7 +11,7 @@ import pytest
 from otel_setup.events.boxes import Policy, QueueBox
 from otel_setup.events.filter import EventFilter
 from otel_setup.events.record import SystemEvent
-from otel_setup.events.ring import EVENT_BYTES, Ring
+from otel_setup.events.ring import Ring
 from otel_setup.events.stream import EventStream, SlowSubscriber, StreamClosed
 
 from .helpers import (
@@ -21,7 +21,6 @@ from .helpers import (
     publish,
     read,
     read_all,
-    run_without_waiting,
     settle,
     shown,
     subscribed,
@@ -115,6 +114,18 @@ def test_who_wants_more_waiting_than_the_ring_holds_gets_what_it_holds() -> None
     publish(stream, 5)
     assert read_all(everything) == ["gap 1-3: 3 queue_full", 4, 5]
     assert read_all(own_queue) == ["gap 1-1: 1 queue_full", 2, 3, 4, 5]
+
+
+@BOTH_KINDS
+def test_the_cursor_stands_before_what_is_lost_until_that_is_told(wanted: EventFilter | None) -> None:
+    """Whoever goes on from there may still find it in the history."""
+    stream = EventStream()
+    reader = subscribed(stream, None, wanted, queue_size=2)
+    publish(stream, 5)
+    assert reader.cursor.sequence == 0
+    assert read_all(subscribed(stream, None, wanted, since=reader.cursor)) == [1, 2, 3, 4, 5]
+    assert read(reader, 1) == ["gap 1-3: 3 queue_full"]
+    assert reader.cursor.sequence == 3
 
 
 def test_what_was_fetched_ahead_is_not_dropped_any_more() -> None:
@@ -371,32 +382,3 @@ def test_a_gap_in_the_hub_is_an_event_like_others() -> None:
     stream.append(event("stream.gap", event_id="hub-1-1", data={"first": 1, "last": 2, "count": 2}))
     assert read_all(reader) == [2, 3]
     assert account(reader) == (3, 2, 1, 0)
-
-
-@pytest.mark.parametrize(
-    ("wishes", "told"),
-    [
-        ({"policy": "block"}, "policy is 'block'; it is one of drop_oldest, drop_newest, coalesce, disconnect"),
-        ({"queue_size": 0}, "queue_size=0"),
-        ({"max_bytes": 0}, "max_bytes=0"),
-        ({"bookmark_seconds": 0}, "bookmark_seconds is 0"),
-        ({"bookmark_seconds": float("nan")}, "bookmark_seconds is nan"),
-        ({"coalesce_key": lambda each: each}, "coalesce_key is for the policy coalesce"),
-        ({"speed": 0}, "speed is 0"),
-        ({"speed": float("inf")}, "speed is inf"),
-        ({"speed": "fast"}, "speed is 'fast'"),
-    ],
-)
-def test_wishes_without_sense_are_refused_and_leave_no_reader(wishes: dict[str, Any], told: str) -> None:
-    stream = EventStream()
-    with pytest.raises(ValueError, match=told):
-        subscribed(stream, **wishes)
-    assert stream.get_statistics()["subscriber_count"] == 0
-
-
-def test_bounds_of_the_stream_hold_for_those_who_ask_for_none() -> None:
-    stream = EventStream(queue_size=5, queue_bytes=3 * EVENT_BYTES)
-    reader, other = subscribed(stream), subscribed(stream, None, ANY, queue_size=2)
-    publish(stream, 6)
-    assert (reader.queued, other.queued) == (3, 2)
-    assert run_without_waiting(reader.get_event(0)).data["reason"] == "bytes"

@@ -292,6 +292,15 @@ async def test_who_read_once_and_then_no_more_is_removed_at_the_first_look(
     assert await stream.cleanup_inactive_subscribers() == 1
 
 
+async def test_what_was_fetched_ahead_and_not_read_does_not_count_as_reading(stream: EventStream, clock: Clock) -> None:
+    reader = await stream.subscribe()
+    for number in range(3):
+        stream.append(numbered(number))
+    assert numbers(await reader.get_events(1)) == [0]
+    clock.pass_minutes(30)
+    assert await stream.cleanup_inactive_subscribers() == 1
+
+
 async def test_a_reader_just_woken_is_not_idle_though_its_task_has_yet_to_run(
     stream: EventStream, clock: Clock
 ) -> None:

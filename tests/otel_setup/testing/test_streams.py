@@ -98,10 +98,10 @@ async def test_it_has_the_time_of_the_test(tester: EventStreamTester, start: Sta
 
 async def test_every_event_of_the_catalogue_has_an_example(tester: EventStreamTester) -> None:
     subscriber = await tester.stream.subscribe("all", queue_size=1000)
-    for event in EVENTS:
-        tester.publish_example(event.name)
+    for kind in EVENTS:
+        tester.publish_example(kind.name)
     read = await subscriber.get_events(1000)
-    assert [event.event_type for event in read] == [event.name for event in EVENTS]
+    assert [event.event_type for event in read] == [kind.name for kind in EVENTS]
     for event, declared in zip(read, EVENTS, strict=True):
         carried = {attribute.data_key for attribute in declared.attributes} - {"log.record.uid", "extra"}
         ids = {key for key in carried if key.endswith("_id") and key not in ("winner_id",)} & {
