@@ -201,7 +201,7 @@ class Fleet:
             producer.note(event, number)
             if now is not None:
                 producer.heard = now
-                producer.lag.note(now - event.timestamp_ns / _NS)
+                changed = self._note_lag(producer, now - event.timestamp_ns / _NS) or changed
         self._take_up_again(producer, event)
         try:
             producer.ledger.apply(event)
@@ -217,6 +217,15 @@ class Fleet:
             self._unfinished.put(_owner(producer), _all_games(producer.ledger))
         if changed:
             self._note_reasons(producer)
+
+    def _note_lag(self, producer: Producer, lag: float) -> bool:
+        """Whether the producer turns out to be behind: known at once, where that it has caught up takes a while."""
+        producer.lag.note(lag)
+        heartbeat = producer.heartbeat_seconds
+        if producer.behind or heartbeat is None or producer.lag.late_by(lag) <= self._long_silence(heartbeat):
+            return False
+        producer.behind = True
+        return True
 
     def _producer(self, name: str, event: SystemEvent) -> Producer:
         producer = self._producers.get(name)
@@ -253,8 +262,14 @@ class Fleet:
         for producer in self._producers.values():
             heartbeat = producer.heartbeat_seconds
             late = producer.lag.excess(now)
-            if heartbeat is not None and late > self._long_silence(heartbeat):
+            if heartbeat is None or late is None:
+                continue
+            behind = late > self._long_silence(heartbeat)
+            if behind:
                 self._judges_from = max(self._judges_from, now + heartbeat)
+            if behind is not producer.behind:
+                producer.behind = behind
+                self._note_reasons(producer)
         if not caught_up:
             self._judges_from = max(self._judges_from, now)
 

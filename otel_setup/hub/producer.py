@@ -39,6 +39,8 @@ class Reason(StrEnum):
     """The log knows it; since the hub's start it has not been heard of."""
     LOST = "lost"
     """It is silent: what it does is not known."""
+    BEHIND = "behind"
+    """What comes of it is old: more of the past is on its way."""
     AWAITED = "awaited"
     """An event of it is awaited, and those behind it with it."""
     GAP = "gap"
@@ -68,15 +70,20 @@ class Lag:
         """An event arrived; ``lag`` is in seconds, from any zero that stays the same."""
         self._newest = min(self._newest, lag)
 
-    def excess(self, now: float) -> float:
-        """By how many seconds the newest of what was noted since the last call was late; 0 where nothing was.
+    def late_by(self, lag: float) -> float:
+        """By how many seconds an event with that lag is later than the least; 0 where no other is known."""
+        least = min(self._least, self._least_before)
+        return 0.0 if least == float("inf") else lag - least
+
+    def excess(self, now: float) -> float | None:
+        """By how many seconds the newest of what was noted since the last call was late; None where nothing was.
 
         While each is less late than any before, as when what has piled up comes in to a hub that has never seen the
         producer punctual, it is what was caught up with so far.
         """
         newest, self._newest = self._newest, float("inf")
         if newest == float("inf"):
-            return 0.0
+            return None
         if now - self._since > self._window:
             self._least_before, self._least, self._since = self._least, float("inf"), now
         least = min(self._least, self._least_before)
@@ -102,6 +109,7 @@ class Producer:
         finished: when it was stopped or lost; None where that is not known yet.
         time_ns: of its newest event, nanoseconds since 1970 by its own clock.
         lost_games: those that were told to be lost with it.
+        behind: whether the newest that came of it was late by so much that more is on its way.
     """
 
     def __init__(self, name: str, model: GameModel, bounds: Bounds, lock: RLock, lag_window: float) -> None:
@@ -115,6 +123,7 @@ class Producer:
         self.time_ns = 0
         self.lag = Lag(lag_window)
         self.lost_games: set[str] = set()
+        self.behind = False
         # Its time is the producer's, so that it is the same whenever the log is read.
         self.ledger = Ledger(model, bounds, lock, lambda: self.time_ns / _NS, lossy=True)
         self._unconfirmed: set[str] | None = None
@@ -183,6 +192,7 @@ class Producer:
         found = {
             # Who never promised a heartbeat, and has no game, need not be heard of.
             Reason.UNHEARD: self.heard is None and bool(self.heartbeat_seconds or self.ledger.games),
+            Reason.BEHIND: self.behind,
             Reason.GAP: self._unconfirmed is not None,
             Reason.COUNT: not self._agrees,
         }

@@ -274,6 +274,22 @@ def test_while_one_server_sends_what_is_old_the_silence_of_another_says_nothing(
     assert [event.data["producer"] for event in world.found("producer.lost")] == [a.name, b.name]
 
 
+def test_while_a_backlog_comes_in_nothing_is_complete(world: FleetWorld) -> None:
+    """A server that is heard of again tells first of what was long ago."""
+    a, _ = two_servers(world)
+    world.out = {"a"}
+    world.run(100)
+    world.out, world.at_a_time = set(), 3
+    world.run(1)
+    while len(a.queue) > 3:
+        assert not world.complete
+        assert "behind" in world.reasons()[a.name]
+        world.run(1)
+    world.at_a_time = 1_000_000
+    world.run(40)
+    assert world.complete
+
+
 def test_a_hub_that_starts_waits_three_heartbeats_before_it_judges(world: FleetWorld) -> None:
     a, b = two_servers(world)
     a.kill()
