@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.drills.proof import Finding, write_proof
-from tests.support.fault_runs import BATCH, Game, lost, running_game, taken_by
+from tests.support.fault_runs import BATCH, Game, lost, running_game, taken_by, with_the_end
 from tests.support.faulty_collector import HANGING, Answer, FaultyCollector, faulty_collector
 
 pytestmark = [pytest.mark.drill, pytest.mark.timeout(900)]
@@ -75,6 +75,7 @@ def test_the_game_does_not_notice(fault: Fault, tmp_path: Path, pytestconfig: py
         given = {kind: each[kind] * (FEW + 3 * ROUNDS * ACTIONS) for kind in SIGNALS}
         waiting = {kind: given[kind] - told[kind]["accepted"] - lost(told[kind]) for kind in SIGNALS}
         ended = game.tell("shutdown", timeout=DEADLINE)
+        given = with_the_end(given)
         told, taken = game.counts(), taken_by(collector).different
     unaccounted = {kind: given[kind] - taken[kind] - lost(told[kind]) for kind in SIGNALS}
     ratio = statistics.median(failing) / statistics.median(well)

@@ -122,6 +122,11 @@ class Given:
     repeated: Mapping[str, int]
 
 
+def with_the_end(given: Mapping[str, int]) -> dict[str, int]:
+    """After a shutdown: one more event, which says that the server ends."""
+    return {**given, "logs": given["logs"] + 1}
+
+
 def taken_by(collector: FaultyCollector) -> Given:
     """What a receiver's own record holds: events by their uid, spans by their id."""
     events = Counter(
