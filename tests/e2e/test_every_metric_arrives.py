@@ -240,6 +240,7 @@ def test_uids_are_unique_and_without_a_gap_in_every_epoch(tmp_path: Path) -> Non
             asyncio.run(play_everything(recorded.monitor, f"game-{version}", f"room-{version}"))
             assert telemetry.flush(SETTLE_SECONDS)
             sent.append(telemetry.core.sent)
+        sent[0] += 1  # the other configuration ended the first epoch, which says so with its last event
         records = retried(lambda: event_records(collector), lambda found: len(found) >= sum(sent))
     numbers: dict[str, list[int]] = defaultdict(list)
     for record in records:
