@@ -20,13 +20,14 @@ from opentelemetry.proto.logs.v1.logs_pb2 import SEVERITY_NUMBER_INFO, LogRecord
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from benchmarks.report import Result, Spread, Table
-from benchmarks.sse_peer import EVENTS_PER_SECOND, PATH
 from benchmarks.stream.events import events
 from benchmarks.stream.goals import Verdict, at_most, table_of
 from otel_setup.events.log_records import attributes_of
 from otel_setup.hub.security import LOGS_PATH
 
 VIEWERS = 100
+EVENTS_PER_SECOND = 1000
+PATH = "/events/stream"
 ROUNDS, EVENTS = 7, 10_000
 QUICK_ROUNDS, QUICK_EVENTS = 2, 2_000
 _FEWER = 10

@@ -21,10 +21,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
 
+from benchmarks.sse import EVENTS_PER_SECOND, PATH
 from benchmarks.stream.events import events
-
-EVENTS_PER_SECOND = 1000
-PATH = "/events/stream"
 
 Frame = dict[str, Any]
 
