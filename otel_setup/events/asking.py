@@ -73,5 +73,7 @@ def _since(since: Since) -> str | None:
     if since is None or isinstance(since, str):
         return since
     if isinstance(since, float):
-        return datetime.fromtimestamp(since, UTC).isoformat()
+        since = datetime.fromtimestamp(since, UTC)
+    if isinstance(since, datetime):
+        return since.astimezone(UTC).isoformat()
     return f"-{since}" if isinstance(since, int) else str(since)
