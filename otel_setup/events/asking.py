@@ -11,7 +11,7 @@ from otel_setup.events.boxes import Policy
 from otel_setup.events.filter import EventFilter
 from otel_setup.events.past import Since, checked_since
 
-_SETS = {
+SETS = {
     "type": "event_types",
     "game": "game_ids",
     "room": "room_ids",
@@ -19,6 +19,7 @@ _SETS = {
     "correlation": "correlation_ids",
     "trace": "trace_ids",
 }
+"""Parameters of the query that may be given more than once, and the sets of an ``EventFilter`` that they fill."""
 
 
 def query_of(
@@ -52,7 +53,7 @@ def query_of(
 
 
 def _filter_pairs(wanted: EventFilter) -> Iterator[tuple[str, str]]:
-    for name, field in _SETS.items():
+    for name, field in SETS.items():
         values = getattr(wanted, field)
         if values is None:
             continue

@@ -8,7 +8,6 @@ from typing import Any
 
 from otel_setup.events.cursor import Cursor
 from otel_setup.events.record import SystemEvent
-from otel_setup.hub.stored import event_of
 
 CURSOR = "cursor"
 """The first key of each line: up to where a reader has everything who has this line."""
@@ -33,7 +32,7 @@ def event_in(line: Mapping[str, Any]) -> tuple[SystemEvent, Cursor | None]:
         ValueError: there is none.
     """
     try:
-        event = event_of(line)
+        event = SystemEvent.from_dict(line)
         cursor = line.get(CURSOR)
         place = None if cursor is None else Cursor.parse(cursor)
     except (KeyError, TypeError, AttributeError, OverflowError) as problem:

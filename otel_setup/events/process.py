@@ -14,7 +14,7 @@ from otel_setup.events.asking import query_of
 from otel_setup.events.cursor import Cursor
 from otel_setup.events.filter import EventFilter
 from otel_setup.events.past import Since
-from otel_setup.hub.stored import event_of
+from otel_setup.events.record import SystemEvent
 
 MAX_LINE_BYTES = 16 * 2**20
 """Bytes of one event; one that is larger ends the reading."""
@@ -101,7 +101,7 @@ class ProcessEvents(ArrivingEvents):
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         while (line := await reader.readline()).endswith(b"\n"):
-            event = event_of(json.loads(line))
+            event = SystemEvent.from_dict(json.loads(line))
             self._since = Cursor(self._epoch, event.sequence)
             await self._put(event, self._since)
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, cast
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self, cast
 
 from otel_setup import clock
 from otel_setup.catalogue import EventType, Severity
 from otel_setup.text import clean_data, clean_id
 
 _NANOSECONDS = 1_000_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,31 @@ class SystemEvent:
     def to_json(self) -> str:
         """``to_dict()`` on one line."""
         return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The event of which ``to_dict()`` made these values, its time to the microsecond.
+
+        Raises:
+            KeyError, ValueError, TypeError: this is no event.
+        """
+        microseconds = (datetime.fromisoformat(values["timestamp"]) - _EPOCH) // _MICROSECOND
+        return cls(
+            event_type=EventType(values["event_type"]),
+            timestamp_ns=microseconds * 1000,
+            game_id=values["game_id"],
+            room_id=values["room_id"],
+            player_id=values["player_id"],
+            connection_id=values["connection_id"],
+            correlation_id=values["correlation_id"],
+            trace_id=values["trace_id"] or "",
+            span_id=values["span_id"] or "",
+            severity=Severity[values["severity"]],
+            data=values["data"],
+            metadata=values["metadata"],
+            event_id=values["event_id"],
+            sequence=values["sequence"],
+        )
 
 
 class _Unfinished:

@@ -18,7 +18,7 @@ from otel_setup.events.boxes import Policy
 from otel_setup.events.cursor import Cursor
 from otel_setup.events.filter import EventFilter
 from otel_setup.events.past import Since
-from otel_setup.hub.stored import event_of
+from otel_setup.events.record import SystemEvent
 from otel_setup.text import clean_text
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class HubEvents(ArrivingEvents):
             self._last_id = frame.id or self._last_id
             return False
         try:
-            event, cursor = event_of(json.loads(frame.data)), Cursor.parse(frame.id)
+            event, cursor = SystemEvent.from_dict(json.loads(frame.data)), Cursor.parse(frame.id)
         except (ValueError, KeyError, TypeError) as problem:
             raise HubError(self._no_hub(f"it sent what is no event ({clean_text(problem, MAX_MESSAGE)})")) from problem
         await self._put(event, cursor)

@@ -13,7 +13,6 @@ from otel_setup.events.notices import GapReason
 from otel_setup.events.record import SystemEvent
 from otel_setup.hub import findings
 from otel_setup.hub.ranges import Ranges
-from otel_setup.hub.stored import event_of
 from otel_setup.ledger.payload import LATE
 
 
@@ -89,7 +88,7 @@ class Account:
         self._time_ns: int = state.get("time_ns", 0)
         self._metadata: Mapping[str, Any] = state.get("metadata", {})
         for number, event in state.get("held", ()):
-            self._hold(number, event_of(event), None)
+            self._hold(number, SystemEvent.from_dict(event), None)
         if self.highest >= self.next:
             self._known.append((None, self.highest))
 

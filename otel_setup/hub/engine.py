@@ -28,7 +28,6 @@ from otel_setup.hub.pages import Views, completeness
 from otel_setup.hub.segments import Entry, Kind, LogError, LogStatistics, SegmentLog
 from otel_setup.hub.settings import MEBIBYTE, HubError, HubSettings
 from otel_setup.hub.sse import Viewers
-from otel_setup.hub.stored import event_of
 
 EPOCH_BYTES = 4
 """Random bytes that name the sequence of a hub that keeps nothing; one with a log goes by that log's epoch."""
@@ -195,7 +194,7 @@ class Hub:
 
     def _event_in(self, entry: Entry) -> SystemEvent | None:
         try:
-            return event_of(json.loads(entry.payload))
+            return SystemEvent.from_dict(json.loads(entry.payload))
         except (ValueError, KeyError, TypeError):
             self.counters.unreadable += 1
             _logger.exception("entry %d of the log is no event; it is left out", entry.sequence)

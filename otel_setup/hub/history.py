@@ -17,7 +17,6 @@ from otel_setup.hub.frames import Frames, frame, payload_in
 from otel_setup.hub.metrics import Counters
 from otel_setup.hub.query import From, Last, Query
 from otel_setup.hub.segments import Entry, SegmentLog
-from otel_setup.hub.stored import event_of
 
 READERS = 2
 """Threads that read the log for those whose past is older than what memory has."""
@@ -161,7 +160,7 @@ class History:
 
     def _stored(self, entry: Entry) -> Stored | None:
         try:
-            return Stored(event_of(json.loads(entry.payload)), entry.payload)
+            return Stored(SystemEvent.from_dict(json.loads(entry.payload)), entry.payload)
         except (ValueError, KeyError, TypeError):
             self._counters.unreadable += 1
             _logger.exception("event %d of the log cannot be read", entry.sequence)

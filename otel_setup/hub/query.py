@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from otel_setup.catalogue import Severity
+from otel_setup.events.asking import SETS
 from otel_setup.events.boxes import Policy
 from otel_setup.events.cursor import Cursor
 from otel_setup.events.filter import EventFilter
@@ -21,14 +22,6 @@ OLDEST = "oldest"
 FINISHED = ".end"
 """What follows the cursor in the id of the last frame of a stream that is finished."""
 
-_SETS = {
-    "type": "event_types",
-    "game": "game_ids",
-    "room": "room_ids",
-    "player": "player_ids",
-    "correlation": "correlation_ids",
-    "trace": "trace_ids",
-}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _AGO = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])")
 _LAST = re.compile(r"-(\d{1,9})")
@@ -110,7 +103,7 @@ def parse(
     given: dict[str, list[str]] = {}
     for name, value in pairs:
         given.setdefault(name, []).append(value)
-    known = {*_SETS, "severity", "attr", "since", "live", "speed", "policy", "limit"}
+    known = {*SETS, "severity", "attr", "since", "live", "speed", "policy", "limit"}
     if unknown := given.keys() - known:
         raise QueryError(f"there is no parameter {min(unknown)!r:.80}; there are {', '.join(sorted(known))}")
     place = last_event_id.strip() or _one(given, "since", "")
@@ -127,7 +120,7 @@ def parse(
 
 def _filter(given: Mapping[str, list[str]]) -> EventFilter | None:
     wanted: dict[str, Any] = {}
-    for name, field in _SETS.items():
+    for name, field in SETS.items():
         if name in given:
             wanted[field] = _values(given[name])
     if "severity" in given:

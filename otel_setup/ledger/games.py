@@ -29,18 +29,7 @@ def game_started(store: Store, event: SystemEvent, facts: Facts) -> None:
         _started_before(store, event, facts, known)
         return
     seats, player_count, bot_count = seating(event.data, facts)
-    now = store.clock()
-    game = LiveGame(
-        game_id=game_id,
-        room_id=event.room_id or game_id,
-        state=store.model.initial,
-        started_at=now,
-        started_ns=event.timestamp_ns,
-        last_activity_at=now,
-        player_count=player_count,
-        bot_count=bot_count,
-        seats=seats,
-    )
+    game = store.new_game(event, seats=seats, player_count=player_count, bot_count=bot_count)
     store.add_game(game)
     store.started += 1
     _in_hourly_report(store, event, player_count)
@@ -117,18 +106,8 @@ def _unseen(store: Store, event: SystemEvent) -> LiveGame | None:
         return None
     store.started += 1
     store.starts_unseen += 1
-    now = store.clock()
-    return LiveGame(
-        game_id=game_id,
-        room_id=event.room_id or game_id,
-        state=store.model.initial,
-        started_at=now - seconds,
-        started_ns=event.timestamp_ns - round(seconds * _NS),
-        last_activity_at=now,
-        player_count=len(scores_of(event.data.get("final_scores"))),
-        bot_count=0,
-        start_unseen=True,
-    )
+    players = len(scores_of(event.data.get("final_scores")))
+    return store.new_game(event, player_count=players, seconds=seconds, start_unseen=True)
 
 
 def _attribute(store: Store, game: LiveGame, winners: tuple[str, ...], facts: Facts) -> None:

@@ -52,17 +52,6 @@ def _live(store: Store, event: SystemEvent, ordinal: int) -> LiveGame:
     else:
         store.started += 1
         store.starts_unseen += 1
-        now = store.clock()
-        game = LiveGame(
-            game_id=game_id,
-            room_id=event.room_id or game_id,
-            state=store.model.initial,
-            started_at=now,
-            started_ns=event.timestamp_ns,
-            last_activity_at=now,
-            player_count=0,
-            bot_count=0,
-            start_unseen=True,
-        )
+        game = store.new_game(event, start_unseen=True)
     store.add_game(game)
     return game

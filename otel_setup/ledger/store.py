@@ -22,6 +22,7 @@ from otel_setup.ledger.state import (
     PhaseStats,
     PlayerStats,
     Room,
+    SeatState,
 )
 from otel_setup.ledger.windows import TimeBuckets
 from otel_setup.text import clean_id
@@ -103,6 +104,31 @@ class Store:
         if game is None and event.game_id not in self.ended:
             facts.irregular = "unknown_game"
         return game
+
+    def new_game(
+        self,
+        event: SystemEvent,
+        *,
+        seats: tuple[SeatState, ...] = (),
+        player_count: int = 0,
+        bot_count: int = 0,
+        seconds: float = 0.0,
+        start_unseen: bool = False,
+    ) -> LiveGame:
+        """A game in the initial phase, which began ``seconds`` before an event; not added yet."""
+        now, game_id = self.clock(), event.game_id or ""
+        return LiveGame(
+            game_id=game_id,
+            room_id=event.room_id or game_id,
+            state=self.model.initial,
+            started_at=now - seconds,
+            started_ns=event.timestamp_ns - round(seconds * _NS),
+            last_activity_at=now,
+            player_count=player_count,
+            bot_count=bot_count,
+            seats=seats,
+            start_unseen=start_unseen,
+        )
 
     def add_game(self, game: LiveGame) -> None:
         """Takes a game in, giving up others where the bounds ask for it."""

@@ -278,11 +278,10 @@ def test_the_stand_in_speaks_as_the_hub_does() -> None:
     from otel_setup.events.record import SystemEvent
     from otel_setup.hub.frames import frame as of_hub
     from otel_setup.hub.frames import payload_of
-    from otel_setup.hub.stored import event_of
 
     event = SystemEvent(event_type=EventType("arena.tick"), data={"name": "象"}, event_id="i-e-3")
     stored = {**event.to_dict(), "sequence": 3}
-    made = of_hub(event_of(stored), Cursor(EPOCH, 3), payload_of(event_of(stored), 3))
+    made = of_hub(SystemEvent.from_dict(stored), Cursor(EPOCH, 3), payload_of(SystemEvent.from_dict(stored), 3))
     lines = [made.split(b"\n"), frame(stored).split(b"\n")]
     assert lines[0][:2] == lines[1][:2]
     assert [json.loads(each[2].removeprefix(b"data: ")) for each in lines] == [stored, stored]

@@ -11,7 +11,6 @@ from otel_setup.catalogue import EVENTS, EventType
 from otel_setup.events.record import SystemEvent
 from otel_setup.hub.accounts import Accounts, Kind
 from otel_setup.hub.fleet import Fleet, FleetBounds
-from otel_setup.hub.stored import event_of
 from otel_setup.ledger import Ledger
 
 NS = 1_000_000_000
@@ -195,7 +194,7 @@ class FleetWorld:
 
     def replay(self, fleet: Fleet, accounts: Accounts | None = None) -> None:
         for kind, line in self.log:
-            event = event_of(json.loads(line))
+            event = SystemEvent.from_dict(json.loads(line))
             if kind is Kind.HOLD:
                 if accounts is not None:
                     accounts.held(event)
