@@ -108,28 +108,32 @@ class RingBox:
 
     def take(self, limit: int) -> list[SystemEvent]:
         """Up to ``limit`` waiting events, a gap before them where some were lost."""
+        if self._left is not None:
+            return self._take_left(self._left, limit)
         ring, position = self.ring, self._position
         waiting = ring.last - position
-        if self._left is not None:
-            if self._left and is_notice(self._left[0]):
-                limit += 1  # a gap takes no event's place
-            events = [self._left.popleft() for _ in range(min(limit, len(self._left)))]
-            self._taken += sum(not is_notice(event) for event in events)
-            return events
-        if waiting <= 0:
+        if not waiting:
             return []
-        told: list[SystemEvent] = []
+        told: SystemEvent | None = None
         if waiting > self.size or ring.first > position + 1 or ring.weight > self._max_bytes:
             lost, reason = self._lost()
             if lost:
-                told.append(gap(position + 1, position + lost, lost, reason))
+                told = gap(position + 1, position + lost, lost, reason)
                 self.gaps += 1
                 position += lost
                 waiting -= lost
-        found = ring.after(position, limit if limit < waiting else waiting)
-        self._position = position + len(found)
-        self._taken += len(found)
-        return told + found if told else found
+        count = limit if limit < waiting else waiting
+        self._position = position + count
+        self._taken += count
+        found = ring.slice(position + 1, count)
+        return found if told is None else [told, *found]
+
+    def _take_left(self, left: deque[SystemEvent], limit: int) -> list[SystemEvent]:
+        if left and is_notice(left[0]):
+            limit += 1  # a gap takes no event's place
+        events = [left.popleft() for _ in range(min(limit, len(left)))]
+        self._taken += sum(not is_notice(event) for event in events)
+        return events
 
     def close(self) -> None:
         """Nothing that is published from now on concerns it; what waits stays, whatever becomes of the ring."""
@@ -187,6 +191,12 @@ class QueueBox:
             False where the reader is to be disconnected, and the event is not its any more.
         """
         size = size_of(event) if size is None else size
+        queued, weight = self.queued, self.queued_bytes + size
+        if self._key is None and queued < self.size and (weight <= self._max_bytes or not queued):
+            self._items.append(event)
+            self.matched += 1
+            self.queued, self.queued_bytes = queued + 1, weight
+            return True
         reason = self._why_full(size)
         if reason is not None and self.policy is Policy.DISCONNECT:
             self.close(at=event.sequence - 1)
@@ -206,12 +216,12 @@ class QueueBox:
 
     def take(self, limit: int) -> list[SystemEvent]:
         """Up to ``limit`` waiting events, gaps between them where some were lost."""
-        events: list[SystemEvent] = []
         if self._hole is None and len(self._items) == self.queued <= limit:  # all of them, and no holes
-            events += cast(deque[SystemEvent], self._items)
+            events = list(cast(deque[SystemEvent], self._items))
             self._items.clear()
             self.queued = self.queued_bytes = 0
             return events
+        events = []
         if self._hole is not None:
             events.append(self._hole.event())
             self._hole = None

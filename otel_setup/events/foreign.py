@@ -33,7 +33,9 @@ def event_of_foreign(record: LogRecord, otherwise: str = "") -> SystemEvent:
     Parameters:
         otherwise: the event's name where the record has none.
     """
-    attributes: dict[str, AnyValue] = dict(record.attributes or {})
+    given = record.attributes or {}
+    # The SDK keeps them in a dict of its own, which is copied in a tenth of the time that its wrapping takes.
+    attributes: dict[str, AnyValue] = dict(getattr(given, "_dict", given))
     if record.body is not None:
         attributes[BODY] = record.body
     error = getattr(record, "exception", None)  # a record of another class may know no exceptions

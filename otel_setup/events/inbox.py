@@ -28,6 +28,7 @@ RATE_STEP_SECONDS = 1.0
 Taken = tuple[list[SystemEvent], float | None]
 """Events, or else the seconds after which to look again even if none comes before; None: no need to."""
 NOTHING: Taken = ([], None)
+_NONE: list[SystemEvent] = []
 
 
 class Inbox:
@@ -59,6 +60,7 @@ class Inbox:
         self.rate = 0.0
         self._filter = event_filter
         self._wishes = wishes
+        self._bookmark_seconds = wishes.bookmark_seconds
         self._epoch = epoch
         self._backlog: Iterator[SystemEvent] | None = backlog
         self._due: deque[SystemEvent] = deque()  # of the backlog: filtered, and not yet its time
@@ -79,22 +81,22 @@ class Inbox:
             self._left_ready = len(ready)
             return fetched, None
         self._left_ready = 0
+        events = _NONE
         if self._backlog is not None:
             events, pause = self._past(max_n)
             if pause is not None:
                 return events, pause
-        else:
-            events = []
         if not events and box is not None:
             events = box.take(max_n if max_n > self._ahead else self._ahead)
             if box.gaps:
                 events = self._noted(events)
         if not events:
-            return NOTHING if self._wishes.bookmark_seconds is None else self._bookmark(now)
-        self._taken += len(events)
+            return NOTHING if self._bookmark_seconds is None else self._bookmark(now)
+        count = len(events)
+        self._taken += count
         self._position = events[-1].sequence
         self._marked_at = now
-        if len(events) > max_n:
+        if count > max_n:
             ready.extend(events[max_n:])
             self._left_ready = len(ready)
             del events[max_n:]
@@ -149,7 +151,7 @@ class Inbox:
 
     def _bookmark(self, now: float) -> Taken:
         """Where nothing of interest happens, at times a word on how far it has come."""
-        every = self._wishes.bookmark_seconds
+        every = self._bookmark_seconds
         if every is None or self.ended:
             return NOTHING
         left = self._marked_at + every - now

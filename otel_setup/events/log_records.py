@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from itertools import islice
+from math import isfinite
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -220,8 +221,8 @@ def event_from_attributes(
     data: dict[str, Any] = {}
     extra: Any = None
     for name, value in attributes.items():
-        if name in _FIELDS:
-            ids[_FIELDS[name]] = clean_id(value)
+        if (field := _FIELDS.get(name)) is not None:
+            ids[field] = clean_id(value)
         elif name == _UID:
             event_id = str(value)
         elif name == _EXTRA:
@@ -250,6 +251,8 @@ def _declared(value: Any) -> Any:
     kind = type(value)
     if kind is str:
         return clean_text(value)
+    if kind is float and isfinite(value):  # the usual ones without a further call
+        return value
     if kind is list or kind is tuple:
         return [clean_data(item) for item in islice(value, MAX_LISTED)]
     return clean_data(value)

@@ -104,6 +104,18 @@ class SystemEvent:
         )
 
 
+_set_sequence = vars(SystemEvent)["sequence"].__set__
+_set_event_id = vars(SystemEvent)["event_id"].__set__
+
+
+def number(event: SystemEvent, epoch: str, sequence: int) -> None:
+    """Gives a new event, which nobody else has seen yet, its place in a stream, and an id if it has none."""
+    # A copy would cost more than all the rest of publishing, and so would the way around a frozen class's refusal.
+    _set_sequence(event, sequence)
+    if not event.event_id:
+        _set_event_id(event, f"{epoch}-{sequence}")
+
+
 class _Unfinished:
     """An event that is being made. To assign to it takes a tenth of what the initialiser of a frozen class does."""
 

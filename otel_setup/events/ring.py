@@ -63,20 +63,24 @@ class Ring:
         # The weight of everything up to and including each event: a difference of two is the weight between them.
         self._ends = array("Q", bytes(8 * (size + 1)))
 
-    def append(self, event: SystemEvent) -> int:
-        """Takes the next event in; the oldest leave where there is no room. Says what it weighs."""
-        size, ends, added = self.size, self._ends, size_of(event)
-        total = ends[self.last % (size + 1)] + added
+    def append(self, event: SystemEvent, weight: int) -> None:
+        """Takes the next event in, which weighs so much; the oldest leave where there is no room."""
+        size, ends, first = self.size, self._ends, self.first
+        slots = size + 1
+        total = ends[self.last % slots] + weight
         last = self.last = self.last + 1
-        ends[last % (size + 1)] = total
+        ends[last % slots] = total
         self._events[last % size] = event
-        if last - self.first >= size:
-            self.first += 1
-        while (weight := total - ends[(self.first - 1) % (size + 1)]) > self.max_bytes and self.first < last:
-            self._events[self.first % size] = None
-            self.first += 1
+        if last - first >= size:
+            self.first = first = first + 1
+        weight = total - ends[(first - 1) % slots]
+        if weight > self.max_bytes:
+            while weight > self.max_bytes and first < last:
+                self._events[first % size] = None
+                first += 1
+                weight = total - ends[(first - 1) % slots]
+            self.first = first
         self.weight = weight
-        return added
 
     def after(self, sequence: int, limit: int | None = None) -> list[SystemEvent]:
         """Up to ``limit`` events that follow ``sequence``, from the oldest kept on."""
@@ -86,10 +90,16 @@ class Ring:
             count = limit
         if count <= 0:
             return []
-        start, size = begin % self.size, self.size
-        if start + count <= size:
-            return self._events[start : start + count]  # type: ignore[return-value]  # kept ones are events
-        return self._events[start:] + self._events[: start + count - size]  # type: ignore[return-value]
+        return self.slice(begin, count)
+
+    def slice(self, first: int, count: int) -> list[SystemEvent]:
+        """So many events from ``first`` on, all of which are kept."""
+        size = self.size
+        start = first % size
+        end = start + count
+        if end <= size:
+            return self._events[start:end]  # type: ignore[return-value]  # kept ones are events
+        return self._events[start:] + self._events[: end - size]  # type: ignore[return-value]
 
     def bytes_after(self, sequence: int) -> int:
         """What the events after ``sequence`` weigh."""
@@ -109,7 +119,7 @@ class Ring:
         kept = self.after(self.last - size)
         other = Ring(size, max_bytes, self.last - len(kept))
         for event in kept:
-            other.append(event)
+            other.append(event, size_of(event))
         return other
 
     def _end(self, sequence: int) -> int:

@@ -7,7 +7,8 @@ Readers that look at names are found once for each name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from operator import attrgetter
 
 from otel_setup.events.filter import OF_MISSING, EventFilter
 from otel_setup.events.record import SystemEvent
@@ -28,10 +29,11 @@ class Routes:
         readers: those that have a queue of their own.
     """
 
-    __slots__ = ("_all", "_by_name", "_fields", "_others")
+    __slots__ = ("_all", "_by_name", "_fields", "_others", "lead_somewhere")
 
     def __init__(self, readers: Iterable[EventSubscriber] = ()) -> None:
         self._all = tuple(readers)
+        self.lead_somewhere = bool(self._all)
         self._others: list[EventSubscriber] = []  # whose name alone tells whether an event may be for them
         self._by_name: dict[str, list[_Entry]] = {}
         fields: dict[str, dict[str, list[_Entry]]] = {}
@@ -44,7 +46,7 @@ class Routes:
             entry = (reader, None if wanted.only_index else wanted)
             for value in values:
                 fields.setdefault(field, {}).setdefault(value, []).append(entry)
-        self._fields: tuple[tuple[str, Mapping[str, list[_Entry]]], ...] = tuple(fields.items())
+        self._fields = tuple((attrgetter(field), by_value) for field, by_value in fields.items())
 
     def of(self, event: SystemEvent) -> list[EventSubscriber]:
         """The readers that want an event."""
@@ -57,8 +59,8 @@ class Routes:
             for reader, wanted in self._looked_up(name) if entries is None else entries:
                 if wanted is None or wanted.matches(event):
                     found.append(reader)
-        for field, by_value in self._fields:
-            value = getattr(event, field)
+        for value_of, by_value in self._fields:
+            value = value_of(event)
             if value and (entries := by_value.get(clean_id(value))) is not None:
                 for reader, wanted in entries:
                     if wanted is None or wanted.matches(event):

@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from otel_setup import clock as the_clock
@@ -23,8 +23,8 @@ from otel_setup.events.notices import GapReason, gap, reset
 from otel_setup.events.past import Since, backlog, checked_since, newest
 from otel_setup.events.rates import rates_of
 from otel_setup.events.reader import EventReader
-from otel_setup.events.record import SystemEvent
-from otel_setup.events.ring import Ring
+from otel_setup.events.record import SystemEvent, number
+from otel_setup.events.ring import Ring, size_of
 from otel_setup.events.routes import Routes
 from otel_setup.events.subscriber import EventSubscriber, SlowSubscriber, StreamClosed
 from otel_setup.events.waiting import Bell, Waiter, wake
@@ -122,8 +122,7 @@ class EventStream:
         self._lock = lock or threading.RLock()
         # A reader's place in the ring is good for as many as may wait for it, however short the history is.
         self._ring = Ring(max(self._history_size, self._queue_size), self._history_bytes, last_sequence)
-        self._history_first = last_sequence + 1
-        self._before = last_sequence
+        self._before = self._gone = last_sequence
         # Replaced on every change, so that an event published from inside publishing finds it whole.
         self._routes = Routes()
         self._bell = Bell()
@@ -156,49 +155,42 @@ class EventStream:
             self._fault()
 
     def _append(self, event: SystemEvent) -> SystemEvent:
-        waiters: list[Waiter] = []
         self._lock.acquire()  # "with" takes three times as long
         try:
             # What can fail on a malformed event comes first, so that it changes nothing.
-            readers = self._routes.of(event)
+            routes, by_type, ring = self._routes, self._by_type, self._ring
+            readers = routes.of(event) if routes.lead_somewhere else ()
             name: str = event.event_type
-            if name not in self._by_type:
+            if name not in by_type:
                 name = self._counted_name(name)
-            ring = self._ring
-            event = self._numbered(event, ring.last + 1)
-            size = ring.append(event)
-            self._by_type[name] = self._by_type.get(name, 0) + 1
-            if ring.last - self._history_first >= self._history_size or ring.first > self._history_first:
-                self._history_first = max(ring.first, ring.last - self._history_size + 1)
-            self._last_moment = self._clock()
+            size = size_of(event)
+            if event.sequence != 0:
+                event = dataclasses.replace(event, sequence=0)
+            number(event, self.epoch, ring.last + 1)
+            ring.append(event, size)
+            by_type[name] = by_type.get(name, 0) + 1
+            if self._subscribers:
+                self._last_moment = self._clock()
+            waiters = self._bell.take() if self._bell.waiters else None
             for reader in readers:
-                waiters += self._offer(reader, event, size)
-            if self._bell.waiters:
-                waiters += self._bell.take()
+                woken = self._offer(reader, event, size)
+                if woken:
+                    waiters = [*waiters, *woken] if waiters else woken
         finally:
             self._lock.release()
         if waiters:
             wake(waiters)
         return event
 
-    def _offer(self, reader: EventSubscriber, event: SystemEvent, size: int) -> Iterable[Waiter]:
+    def _offer(self, reader: EventSubscriber, event: SystemEvent, size: int) -> Collection[Waiter] | None:
+        """Puts an event into a reader's queue; returns who waits for it."""
         box = reader._inbox.box
         if not isinstance(box, QueueBox):
-            return ()  # it was closed while this event was on its way
+            return None  # it was closed while this event was on its way
         if not box.offer(event, size):
             return reader._shut(slow=True)
         reader._last_event = self._last_moment
-        return box.bell.take() if box.bell.waiters else ()
-
-    def _numbered(self, event: SystemEvent, sequence: int) -> SystemEvent:
-        if event.sequence != 0:
-            event_id = event.event_id or f"{self.epoch}-{sequence}"
-            return dataclasses.replace(event, sequence=sequence, event_id=event_id)
-        # The event is new and nobody else's yet; a copy would cost more than all the rest.
-        object.__setattr__(event, "sequence", sequence)
-        if not event.event_id:
-            object.__setattr__(event, "event_id", f"{self.epoch}-{sequence}")
-        return event
+        return box.bell.take() if box.bell.waiters else None
 
     def _counted_name(self, event_type: str) -> str:
         name = clean_id(event_type)
@@ -283,10 +275,10 @@ class EventStream:
         if since is None:
             return [], []
         if not isinstance(since, Cursor):
-            return [], self._ring.after(self._history_first - 1)
+            return [], self._ring.after(self.oldest - 1)
         if since.epoch != self.epoch or since.sequence > self._ring.last:
-            return [reset(since, self._history_first - 1)], self._ring.after(self._history_first - 1)
-        first = max(since.sequence + 1, self._history_first)
+            return [reset(since, self.oldest - 1)], self._ring.after(self.oldest - 1)
+        first = max(since.sequence + 1, self.oldest)
         lost = first - since.sequence - 1
         notices = [gap(since.sequence + 1, first - 1, lost, GapReason.OVERWRITTEN)] if lost else []
         return notices, self._ring.after(first - 1)
@@ -326,11 +318,11 @@ class EventStream:
         Where the first one's ``sequence`` is not ``after + 1``, those between are not kept any more.
         """
         with self._lock:
-            return self._ring.after(max(after, self._history_first - 1), limit)
+            return self._ring.after(max(after, self.oldest - 1), limit)
 
     def _kept(self) -> list[SystemEvent]:
         with self._lock:
-            return self._ring.after(self._history_first - 1)
+            return self._ring.after(self.oldest - 1)
 
     def get_statistics(self) -> dict[str, Any]:
         """What came in, what is held and what was lost, in JSON values.
@@ -345,7 +337,7 @@ class EventStream:
             return {
                 "epoch": self.epoch,
                 "total_events": self.total_events,
-                "oldest_sequence": self._history_first,
+                "oldest_sequence": self.oldest,
                 "newest_sequence": self._ring.last,
                 "history_size": len(kept),
                 "history_limit": self._history_size,
@@ -362,7 +354,7 @@ class EventStream:
         with self._lock:
             missed = sum(reader._inbox.missed for reader in self._subscribers.values())
             return {
-                "dropped_history": self._history_first - 1 - self._before,
+                "dropped_history": self.oldest - 1 - self._before,
                 "dropped_subscribers": self._missed_by_closed + missed,
             }
 
@@ -379,7 +371,8 @@ class EventStream:
     @property
     def oldest(self) -> int:
         """Sequence of the oldest event that is kept."""
-        return self._history_first
+        ring = self._ring
+        return max(self._gone + 1, ring.first, ring.last - self._history_size + 1)
 
     # --- upkeep -----------------------------------------------------------------------------------------------------
     async def cleanup_inactive_subscribers(self, max_idle_minutes: float = 30) -> int:
@@ -413,9 +406,9 @@ class EventStream:
             self._history_bytes = history_bytes or self._history_bytes
             self._queue_size = queue_size or self._queue_size
             self._queue_bytes = queue_bytes or self._queue_bytes
+            self._gone = self.oldest - 1  # what has left does not come back where there is more room
             self._history_size = history_size
             self._ring = self._ring.resized(max(history_size, self._queue_size), self._history_bytes)
-            self._history_first = max(self._history_first, self._ring.first, self._ring.last - history_size + 1)
             for reader in self._subscribers.values():
                 if reader._inbox.box is not None:
                     reader._inbox.box.ring = self._ring

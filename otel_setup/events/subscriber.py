@@ -18,7 +18,7 @@ from otel_setup.events.cursor import Cursor
 from otel_setup.events.filter import EventFilter
 from otel_setup.events.inbox import NOTHING, RATE_STEP_SECONDS, Inbox, Taken
 from otel_setup.events.record import SystemEvent
-from otel_setup.events.waiting import Waiter, is_waiting, release, wake
+from otel_setup.events.waiting import Bell, Waiter, is_waiting, release, wake
 from otel_setup.events.wishes import Wishes
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class EventSubscriber:
         self._ready = inbox.ready
         self._slow = False
         self._waiters: set[Waiter] = set()
+        self._bell = Bell() if inbox.box is None else inbox.box.bell
         # Moments on the stream's clock, which does not jump; shown to people as the time of day.
         self._created = self._clock()
         self._last_event: float | None = None
@@ -100,10 +101,11 @@ class EventSubscriber:
             StreamClosed: it is closed, and what was queued has been read.
             SlowSubscriber: the same, and it was closed because it was too slow for its policy.
         """
-        try:
-            return self._ready.popleft()  # one step, which needs no lock
-        except IndexError:
-            pass
+        if self._ready:
+            try:
+                return self._ready.popleft()  # one step, which needs no lock
+            except IndexError:  # somebody else took it
+                pass
         events = await self._wait(1, timeout)
         return events[0] if events else None
 
@@ -147,8 +149,10 @@ class EventSubscriber:
             if waiter is None:  # more of the past is to be filtered: not in one go, for the sake of the others
                 await _give_way(timeout)
                 continue
-            deadline = _deadline(timeout) if deadline is None else deadline
-            timer = _alarm(waiter, deadline, pause)
+            timer: asyncio.TimerHandle | None = None
+            if timeout is not None or pause is not None:
+                deadline = _deadline(timeout) if deadline is None else deadline
+                timer = _alarm(waiter, deadline, pause)
             try:
                 await waiter
             except BaseException:
@@ -193,13 +197,11 @@ class EventSubscriber:
 
     def _wait_for(self, waiter: Waiter) -> None:
         self._waiters.add(waiter)
-        if self._inbox.box is not None:
-            self._inbox.box.bell.waiters.add(waiter)
+        self._bell.waiters.add(waiter)
 
     def _stop_waiting(self, waiter: Waiter) -> None:
         self._waiters.discard(waiter)
-        if self._inbox.box is not None:
-            self._inbox.box.bell.waiters.discard(waiter)
+        self._bell.waiters.discard(waiter)
 
     # --- ending -----------------------------------------------------------------------------------------------------
     def close(self) -> None:
@@ -232,16 +234,18 @@ class EventSubscriber:
         self.active = False
         self._inbox.drop()
         self._waiters.clear()
+        self._bell = Bell()
         self._lock = threading.RLock()  # the old one may be held by a thread that the child does not have
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> SystemEvent:
-        try:
-            return self._ready.popleft()
-        except IndexError:
-            pass
+        if self._ready:
+            try:
+                return self._ready.popleft()
+            except IndexError:
+                pass
         try:
             return (await self._wait(1, None))[0]
         except SlowSubscriber:
@@ -361,10 +365,8 @@ def _is_past(deadline: float | None) -> bool:
     return deadline is not None and asyncio.get_running_loop().time() >= deadline
 
 
-def _alarm(waiter: asyncio.Future[None], deadline: float | None, pause: float | None) -> asyncio.TimerHandle | None:
+def _alarm(waiter: asyncio.Future[None], deadline: float | None, pause: float | None) -> asyncio.TimerHandle:
     """Ends a wait at a time of its loop, or after so many seconds, whichever comes first."""
-    if deadline is None and pause is None:
-        return None
     loop = waiter.get_loop()
     moment = min(math.inf if deadline is None else deadline, math.inf if pause is None else loop.time() + pause)
     return loop.call_at(moment, release, (waiter,))

@@ -34,11 +34,10 @@ def wake(waiters: Collection[Waiter]) -> None:
     for waiter in waiters:
         if isinstance(waiter, threading.Event):
             waiter.set()
-        elif (loop := waiter.get_loop()) is here:
-            if not waiter.done():
-                waiter.set_result(None)
-        else:
+        elif (loop := waiter.get_loop()) is not here:
             elsewhere.setdefault(loop, []).append(waiter)
+        elif not waiter.done():
+            waiter.set_result(None)
     for loop, futures in elsewhere.items():
         try:
             loop.call_soon_threadsafe(release, futures)

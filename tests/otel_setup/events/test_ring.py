@@ -43,7 +43,7 @@ def test_it_holds_what_a_list_would(size: int, max_bytes: int, last: int, steps:
             last += 1
             weights[last] = step
             kept.append(weighing(step, sequence=last))
-            ring.append(kept[-1])
+            ring.append(kept[-1], step)
         kept = kept_of(kept, weights, size, max_bytes)
         assert (ring.first, ring.last) == (last - len(kept) + 1, last)
         assert ring.weight == sum(weights[each.sequence] for each in kept)
@@ -61,8 +61,8 @@ def test_it_holds_what_a_list_would(size: int, max_bytes: int, last: int, steps:
 def test_it_lets_go_of_what_left() -> None:
     ring = Ring(10, 3 * EVENT_BYTES)
     for sequence in range(1, 6):
-        ring.append(weighing(EVENT_BYTES, sequence=sequence))
-    ring.append(weighing(10 * EVENT_BYTES, sequence=6))
+        ring.append(weighing(EVENT_BYTES, sequence=sequence), EVENT_BYTES)
+    ring.append(weighing(10 * EVENT_BYTES, sequence=6), 10 * EVENT_BYTES)
     assert [each.sequence for each in ring._events if each is not None] == [6]
 
 
