@@ -33,7 +33,7 @@ test: $(READY) ## all tests; builds the real peers first
 	$(BIN)/python -m pytest -m "not drill" $(ARGS)
 
 # What plays whole games, forks, waits for exports or talks to servers is left to "make test".
-FAST := $(foreach name,asgi testing hub cli test_control_streams.py events/test_remote.py events/test_stream_properties.py test_signals.py test_exits.py test_lifespan.py test_adopt.py \
+FAST := $(foreach name,asgi testing hub cli test_control_streams.py clients/test_hub.py events/test_stream_properties.py test_signals.py test_exits.py test_lifespan.py test_adopt.py \
 	privacy prometheus sdk test_telemetry.py test_fork.py test_core.py test_spans.py \
 	test_tracing.py test_trace_context.py test_correlation.py runtime test_scale_small.py \
 	ledger/test_bounds.py ledger/test_any_event.py ledger/test_random_play.py,--ignore=tests/otel_setup/$(name))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from otel_setup import Cursor, EventFilter, SystemEvent
-from otel_setup.events.remote import HubError, HubEvents
+from otel_setup.clients.hub import HubError, HubEvents
 
 DEFAULT_HUB = "http://127.0.0.1:4380"
 TOKEN_VARIABLE = "EVENTS_HUB_READER_TOKEN"  # noqa: S105 - its name

@@ -21,7 +21,7 @@ from otel_setup.cli.progress import Progress
 from otel_setup.cli.sources import NO_SENSE, SourceError, opened, run
 from otel_setup.cli.summary import EVENT_LINES, EVENTS, LOGS, SPANS, STREAM, SUMMARY, summary
 from otel_setup.cli.without_names import WithoutNames
-from otel_setup.events.lines import line_of
+from otel_setup.clients.lines import line_of
 from otel_setup.hub.query import OLDEST, From, QueryError
 
 DEFAULT_SINCE = "30m"

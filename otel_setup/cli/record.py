@@ -13,7 +13,7 @@ from otel_setup.cli import event_options
 from otel_setup.cli.event_options import SOURCES, asked
 from otel_setup.cli.progress import Progress
 from otel_setup.cli.sources import NO_SENSE, Source, SourceError, opened, run
-from otel_setup.events.recording import Recording, RecordingError
+from otel_setup.clients.recording import Recording, RecordingError
 from otel_setup.hub.query import OLDEST, Query
 
 GZIP_SECONDS = 5.0

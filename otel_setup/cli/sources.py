@@ -160,7 +160,7 @@ def _made(options: argparse.Namespace, query: Query, say: Say) -> _Made:
 
 
 def _hub(url: str, options: argparse.Namespace, query: Query, say: Say) -> _Made:
-    from otel_setup.events.remote import HubEvents
+    from otel_setup.clients.hub import HubEvents
 
     wanted, token = with_pseudonyms(query.event_filter), _token(options.token_file)
     events = HubEvents(
@@ -200,7 +200,7 @@ def _kafka(options: argparse.Namespace, query: Query) -> _Made:
 
 
 def _file(path: Path, query: Query) -> _Made:
-    from otel_setup.events.files import FileEvents
+    from otel_setup.clients.files import FileEvents
 
     wanted = with_pseudonyms(query.event_filter)
     try:
@@ -211,7 +211,7 @@ def _file(path: Path, query: Query) -> _Made:
 
 
 def _process(wanted: str | None, query: Query) -> _Made:
-    from otel_setup.events.process import ProcessEvents
+    from otel_setup.clients.process import ProcessEvents
 
     pid, path = chosen_process(wanted)
     events = ProcessEvents(path, query.event_filter, since=since_of(query), live=query.live, speed=query.speed)

@@ -14,7 +14,7 @@ from otel_setup.cli.event_lines import is_noise, render_event
 from otel_setup.cli.event_options import SOURCES, asked
 from otel_setup.cli.sources import Placed, is_read, opened, run
 from otel_setup.cli.table import terminal_width
-from otel_setup.events.lines import line_of
+from otel_setup.clients.lines import line_of
 from otel_setup.hub.query import OLDEST
 
 FIRST_EVENTS = 10

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from otel_setup.catalogue import Severity
-from otel_setup.events.asking import SETS
 from otel_setup.events.boxes import Policy
 from otel_setup.events.cursor import Cursor
 from otel_setup.events.filter import EventFilter
@@ -21,6 +20,15 @@ MAX_VALUES = 200
 OLDEST = "oldest"
 FINISHED = ".end"
 """What follows the cursor in the id of the last frame of a stream that is finished."""
+SETS = {
+    "type": "event_types",
+    "game": "game_ids",
+    "room": "room_ids",
+    "player": "player_ids",
+    "correlation": "correlation_ids",
+    "trace": "trace_ids",
+}
+"""Parameters of the query that may be given more than once, and the sets of an ``EventFilter`` that they fill."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _AGO = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])")

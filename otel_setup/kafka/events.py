@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from otel_setup.clients.arriving import DEFAULT_QUEUE_SIZE, ReadableEvents
 from otel_setup.events.cursor import Cursor
 from otel_setup.events.filter import EventFilter, concerns
 from otel_setup.events.record import SystemEvent
@@ -15,14 +16,12 @@ from otel_setup.hub.accounts import AccountBounds
 from otel_setup.hub.otlp import Limits
 from otel_setup.kafka.feed import Feed, FeedOptions
 
-DEFAULT_QUEUE_SIZE = 1_000
-"""Events that wait for the reader; while there are as many, nothing is fetched. The rest waits in Kafka."""
 DEFAULT_COMMIT_SECONDS = 1.0
 """How often the broker is told up to where the reader is done."""
 _NO_BOUND = 1 << 40
 
 
-class KafkaEvents:
+class KafkaEvents(ReadableEvents):
     """Reads the events of a topic that Collectors fill (``kafka-producer.yaml``), as one member of a consumer group.
 
     The members of a group share the topic's partitions, and each server process has all its events in one of them.
@@ -46,7 +45,8 @@ class KafkaEvents:
         group_id: the consumer group.
         event_filter: which events; None is all. Gaps always come.
         start: where a group begins that has read nothing yet: with the ``"oldest"`` that Kafka has, or ``"now"``.
-        queue_size: events that wait for the reader; while there are as many, nothing is fetched.
+        queue_size: events that wait for the reader; while there are as many, nothing is fetched. The rest waits in
+            Kafka.
         commit_seconds: how often the broker is told up to where the reader is done.
         bounds: how long and how much is remembered of each server's numbers.
         limits: how much one message may hold; a message beyond is left out and counted.
@@ -140,9 +140,6 @@ class KafkaEvents:
         if self._ending is not None:
             await asyncio.shield(self._ending)
 
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
@@ -167,34 +164,8 @@ class KafkaEvents:
             self._begin_to_end()
 
     # --- reading ------------------------------------------------------------------------------------------------------
-    async def get_event(self, timeout: float | None = None) -> SystemEvent | None:  # noqa: ASYNC109
-        """The next event, which makes those before it count as done. A cancelled call takes no event with it.
-
-        Parameters:
-            timeout: seconds to wait; 0 takes what is there without waiting, None waits for as long as it takes.
-
-        Returns:
-            The event, or None when the time is up.
-
-        Raises:
-            StreamClosed: it is closed, and what was here has been read.
-            RuntimeError: it was not started.
-        """
-        events = await self.get_events(1, timeout)
-        return events[0] if events else None
-
     async def get_events(self, max_n: int = 100, timeout: float | None = None) -> list[SystemEvent]:  # noqa: ASYNC109
-        """The next events: waits for one and takes what else is here, up to ``max_n``.
-
-        Parameters:
-            max_n: at least 1.
-            timeout: as for ``get_event``; the list is empty when the time is up.
-
-        Raises:
-            StreamClosed: it is closed, and what was here has been read.
-            RuntimeError: it was not started.
-            ValueError: ``max_n`` is below 1.
-        """
+        """As :meth:`ReadableEvents.get_events`; what was given before counts as done."""
         if self._subscriber is None:
             raise RuntimeError("start it first: async with KafkaEvents(...) as events")
         if self._ending is None:
@@ -207,17 +178,6 @@ class KafkaEvents:
             self._given = events[-1].sequence
             self._room.set()
         return events
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> SystemEvent:
-        try:
-            return (await self.get_events(1))[0]
-        except StreamClosed:
-            if self._failure is not None:
-                raise  # an end that the loop must not take for a good one
-            raise StopAsyncIteration from None
 
     @property
     def cursor(self) -> Cursor:

@@ -26,8 +26,8 @@ import pytest
 from deploy import native
 from deploy.collector.event_roles import events, kafka_consumer, kafka_producer
 from otel_setup.catalogue import EventType
+from otel_setup.clients.hub import HubEvents
 from otel_setup.events.record import SystemEvent
-from otel_setup.events.remote import HubEvents
 from settings import Settings
 from tests.drills.fleet_game import HEARTBEAT_SECONDS, facts_of
 from tests.drills.proof import Finding, write_proof

@@ -25,6 +25,7 @@ from otel_setup.events.record import SystemEvent
 from otel_setup.events.stream import StreamClosed
 from otel_setup.hub.accounts import AccountBounds
 from otel_setup.kafka import KafkaEvents
+from otel_setup.kafka.feed import Feed
 from tests.support.kafka import running_kafka
 from tests.support.kafka_otlp import record, request, send_events, uid, uids
 from tests.support.peers import free_settings, require
@@ -420,6 +421,20 @@ async def test_closing_does_not_wait_for_a_broker_that_is_gone(tmp_path: Path) -
         broker.process.kill()
         await asyncio.wait_for(events.aclose(), 200)
         assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()], "nothing runs on"
+
+
+async def test_an_end_that_nobody_asked_for_is_raised_to_the_loop(
+    topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(feed: Feed) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Feed, "run", broken)
+    events = await topic.read().start()
+    with pytest.raises(StreamClosed) as closed:
+        await asyncio.wait_for(anext(events), 30)
+    assert isinstance(closed.value.__cause__, ZeroDivisionError)
+    await events.aclose()
 
 
 async def test_no_broker_is_a_clear_error() -> None:

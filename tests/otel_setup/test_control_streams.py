@@ -16,13 +16,13 @@ import pytest
 
 from otel_setup import control_streams
 from otel_setup.catalogue import EventType
+from otel_setup.clients.process import ProcessEvents
 from otel_setup.control import RUNTIME_DIR_VARIABLE, ControlError, ControlServer, ask
 from otel_setup.control_streams import MAX_STREAMS, EventStreams
 from otel_setup.core import Core
 from otel_setup.diagnosis.close_look import CloseLook
 from otel_setup.events.cursor import Cursor
 from otel_setup.events.filter import EventFilter
-from otel_setup.events.process import ProcessEvents
 from otel_setup.events.record import SystemEvent
 from otel_setup.events.stream import EventStream
 from otel_setup.events.subscriber import StreamClosed

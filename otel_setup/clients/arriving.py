@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from types import TracebackType
 from typing import Self
@@ -15,11 +16,67 @@ DEFAULT_QUEUE_SIZE = 1_000
 """Events that wait for the reader; while there are as many nothing more is fetched, and the sender's bounds hold."""
 
 
-class ArrivingEvents:
-    """Reads as an :class:`~otel_setup.events.subscriber.EventSubscriber` does; ``async with`` connects and closes.
+class ReadableEvents(ABC):
+    """The reading calls of an :class:`~otel_setup.events.subscriber.EventSubscriber`, for events from elsewhere.
 
-    Events are fetched in the background, so that no cancelled wait takes one with it. Subclasses fetch: :meth:`_fetch`
-    calls :meth:`_put` for each event, and :meth:`_connected` once the first connection stands.
+    ``async with`` connects and closes; a loop ends where the events do.
+    """
+
+    @abstractmethod
+    async def start(self) -> Self:
+        """Connect; ``async with`` does it."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Stop fetching, and wait until the connection is closed."""
+
+    @abstractmethod
+    async def get_events(self, max_n: int = 100, timeout: float | None = None) -> list[SystemEvent]:  # noqa: ASYNC109
+        """The next events: waits for one and takes what else is here, up to ``max_n``.
+
+        A cancelled call takes no event with it.
+
+        Parameters:
+            max_n: at least 1.
+            timeout: seconds to wait; 0 takes what is there without waiting, None waits for as long as it takes. The
+                list is empty when the time is up.
+
+        Raises:
+            StreamClosed: it is over, and what was here has been read. Its cause, where it has one, is what ended it.
+            RuntimeError: it was not started.
+            ValueError: ``max_n`` is below 1.
+        """
+
+    async def get_event(self, timeout: float | None = None) -> SystemEvent | None:  # noqa: ASYNC109
+        """The next event, or None when the time is up; otherwise as :meth:`get_events`."""
+        events = await self.get_events(1, timeout)
+        return events[0] if events else None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> SystemEvent:
+        try:
+            return (await self.get_events(1))[0]
+        except StreamClosed as closed:
+            if closed.__cause__ is not None:
+                raise  # an end that the loop must not take for a good one
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class ArrivingEvents(ReadableEvents):
+    """Fetches events in the background and hands them over, so that no cancelled wait takes one with it.
+
+    Subclasses fetch: :meth:`_fetch` calls :meth:`_put` for each event, and :meth:`_connected` once the first connection
+    stands.
 
     Parameters:
         queue_size: events that may wait; while there are as many, nothing is fetched.
@@ -57,7 +114,7 @@ class ArrivingEvents:
         except BaseException:
             self.close()
             raise
-        if self._failure is not None:
+        if self._failure is not None and not self._waiting:  # what came before it is to be read first
             raise self._failure
         return self
 
@@ -73,14 +130,6 @@ class ArrivingEvents:
         self.close()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
-
-    async def __aenter__(self) -> Self:
-        return await self.start()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     async def _run(self) -> None:
         try:
@@ -98,9 +147,9 @@ class ArrivingEvents:
             waited_for.set()
 
     # --- for subclasses -----------------------------------------------------------------------------------------------
+    @abstractmethod
     async def _fetch(self) -> None:
         """Fetches events to the end; what it raises is raised to the reader after the last of them."""
-        raise NotImplementedError
 
     def _connected(self, cursor: Cursor | None = None) -> None:
         """The first connection stands; the reader's place, where it is known."""
@@ -117,33 +166,11 @@ class ArrivingEvents:
         self._arrived.set()
 
     # --- reading ------------------------------------------------------------------------------------------------------
-    async def get_event(self, timeout: float | None = None) -> SystemEvent | None:  # noqa: ASYNC109
-        """The next event. A cancelled call takes no event with it.
-
-        Parameters:
-            timeout: seconds to wait; 0 takes what is there without waiting, None waits for as long as it takes.
-
-        Returns:
-            The event, or None when the time is up.
-
-        Raises:
-            StreamClosed: it is over, and what was here has been read.
-            RuntimeError: it was not started.
-            Exception: what ended it, where it did not end well.
-        """
-        events = await self.get_events(1, timeout)
-        return events[0] if events else None
-
     async def get_events(self, max_n: int = 100, timeout: float | None = None) -> list[SystemEvent]:  # noqa: ASYNC109
-        """The next events: waits for one and takes what else is here, up to ``max_n``.
-
-        Parameters:
-            max_n: at least 1.
-            timeout: as for ``get_event``; the list is empty when the time is up.
+        """As :meth:`ReadableEvents.get_events`.
 
         Raises:
-            StreamClosed, RuntimeError: as for ``get_event``.
-            ValueError: ``max_n`` is below 1.
+            Exception: what ended it, where it did not end well.
         """
         return [event for event, _ in await self.get_placed(max_n, timeout)]
 
@@ -174,15 +201,6 @@ class ArrivingEvents:
         self._cursor = placed[-1][1] or self._cursor
         self._room.set()
         return placed
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> SystemEvent:
-        try:
-            return (await self.get_events(1))[0]
-        except StreamClosed:
-            raise StopAsyncIteration from None
 
     @property
     def cursor(self) -> Cursor | None:

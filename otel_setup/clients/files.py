@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
-from otel_setup.events.arriving import DEFAULT_QUEUE_SIZE, ArrivingEvents
+from otel_setup.clients.arriving import DEFAULT_QUEUE_SIZE, ArrivingEvents
+from otel_setup.clients.lines import event_in
 from otel_setup.events.cursor import Cursor
 from otel_setup.events.filter import EventFilter, concerns
-from otel_setup.events.lines import event_in
 from otel_setup.events.notices import is_notice
 from otel_setup.events.pace import Pace
 from otel_setup.events.past import Since, checked_since

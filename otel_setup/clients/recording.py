@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from otel_setup.clients.lines import BEGINS, event_in, line_of
 from otel_setup.events.cursor import Cursor
-from otel_setup.events.lines import BEGINS, event_in, line_of
 from otel_setup.events.record import SystemEvent
 
 PORTION_BYTES = 256 * 1024

@@ -12,8 +12,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from otel_setup.events.arriving import DEFAULT_QUEUE_SIZE, ArrivingEvents
-from otel_setup.events.asking import query_of
+from otel_setup.clients.arriving import DEFAULT_QUEUE_SIZE, ArrivingEvents
+from otel_setup.clients.asking import query_of
 from otel_setup.events.boxes import Policy
 from otel_setup.events.cursor import Cursor
 from otel_setup.events.filter import EventFilter

@@ -10,16 +10,7 @@ from otel_setup.catalogue import Severity
 from otel_setup.events.boxes import Policy
 from otel_setup.events.filter import EventFilter
 from otel_setup.events.past import Since, checked_since
-
-SETS = {
-    "type": "event_types",
-    "game": "game_ids",
-    "room": "room_ids",
-    "player": "player_ids",
-    "correlation": "correlation_ids",
-    "trace": "trace_ids",
-}
-"""Parameters of the query that may be given more than once, and the sets of an ``EventFilter`` that they fill."""
+from otel_setup.hub.query import SETS
 
 
 def query_of(

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from otel_setup.catalogue import EventType, Severity
-from otel_setup.events import remote
+from otel_setup.clients import hub
+from otel_setup.clients.hub import HubError, HubEvents, checked_url
 from otel_setup.events.cursor import Cursor
 from otel_setup.events.filter import EventFilter
-from otel_setup.events.remote import HubError, HubEvents, checked_url
 from otel_setup.events.subscriber import StreamClosed
 from tests.support.sse import EPOCH, Plan, ending, frame, refusing, serving, staying, stub_of
 
@@ -146,7 +146,7 @@ async def test_a_hub_that_is_not_ready_is_asked_again() -> None:
 
 def test_waits_grow_are_bounded_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     events = HubEvents("http://127.0.0.1:1")
-    monkeypatch.setattr(remote.random, "uniform", lambda low, high: high)
+    monkeypatch.setattr(hub.random, "uniform", lambda low, high: high)
     assert [events._pause(0) for _ in range(6)] == [2, 4, 8, 16, 30, 30]
     assert events._pause(45) == 45
     monkeypatch.undo()

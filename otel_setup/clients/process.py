@@ -8,9 +8,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from otel_setup.clients.arriving import DEFAULT_QUEUE_SIZE, ArrivingEvents
+from otel_setup.clients.asking import query_of
 from otel_setup.control import ControlError
-from otel_setup.events.arriving import DEFAULT_QUEUE_SIZE, ArrivingEvents
-from otel_setup.events.asking import query_of
 from otel_setup.events.cursor import Cursor
 from otel_setup.events.filter import EventFilter
 from otel_setup.events.past import Since

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from otel_setup.events.asking import query_of
+from otel_setup.clients.asking import query_of
 from otel_setup.hub.query import From, parse
 
 MOMENT = datetime(2031, 5, 7, 20, 30, 0, 250_000, tzinfo=UTC)
