@@ -31,6 +31,10 @@ _GOALS = (
     Goal(f"the publisher's part of it, against {QUEUE}", OURS, QUEUE, _TIMES, "publishing"),
     Goal(f"the publisher's part of it, against {QUEUE_OURS}", OURS, QUEUE_OURS, _TIMES, "publishing"),
 )
+_QUIET_GOALS = tuple(
+    Goal(f"{_COMPARED} readers of a room each, {LIVELY_ROOMS} rooms of them lively, against {peer}", OURS, peer, _TIMES)
+    for peer in (QUEUE, QUEUE_OURS)
+)
 
 
 def run(*, quick: bool) -> Found:
@@ -45,6 +49,7 @@ def run(*, quick: bool) -> Found:
     lively = by_turns(PEERS, _COMPARED, count, rounds, rooms=_COMPARED, slow=slow)
     growth = _growth(quiet)
     verdicts = [goal.found(lively) for goal in _GOALS]
+    verdicts += [goal.found(quiet[_COMPARED]) for goal in _QUIET_GOALS]
     words = f"one event, from {READERS[0]} readers of a room each to {READERS[-1]:,}, of which most are quiet"
     verdicts.append(at_most(words, _GROWTH, growth, " times"))
     figures = {

@@ -57,6 +57,7 @@ class Inbox:
         self.box = box
         self.ready: deque[SystemEvent] = deque()  # fetched ahead; whoever reads may take from it without the lock
         self.from_backlog = 0
+        self.drained_at = -1  # the newest event of all, wanted or not, when nothing was left to give
         self.rate = 0.0
         self._filter = event_filter
         self._wishes = wishes
@@ -87,7 +88,10 @@ class Inbox:
             if pause is not None:
                 return events, pause
         if not events and box is not None:
-            events = box.take(max_n if max_n > self._ahead else self._ahead)
+            wanted = max_n if max_n > self._ahead else self._ahead
+            events = box.take(wanted)
+            if len(events) < wanted and self._bookmark_seconds is None:
+                self.drained_at = box.ring.last
             if box.gaps:
                 events = self._noted(events)
         if not events:

@@ -187,6 +187,8 @@ class EventSubscriber:
     def _take(self, max_n: int) -> Taken:
         inbox = self._inbox
         self._last_read = now = self._clock()
+        if inbox.box is not None and inbox.drained_at == inbox.box.ring.last and self.active and not inbox.ready:
+            return NOTHING  # nobody published anything since it had nothing left
         taken = inbox.take(max_n, now)
         if taken is NOTHING and (inbox.box is None or not self.active) and inbox.ended:
             self._shut()
@@ -328,6 +330,8 @@ class EventSubscriber:
         with self._lock:
             inbox, box, cursor, ring = self._inbox, self._inbox.box, self._cursor(), self._stream._ring
             matched, delivered, missed, queued = inbox.account()
+            if (now := self._clock()) - inbox.rated_at >= RATE_STEP_SECONDS:
+                inbox.rate_reading(now)
             behind = ring.after(cursor.sequence, 1) + ring.after(ring.last - 1)
             return {
                 "id": self.id,

@@ -16,6 +16,7 @@ from otel_setup.events.record import SystemEvent
 from otel_setup.events.stream import EventStream, StreamClosed, SubscriberExistsError, SubscriberLimitError
 
 from .helpers import (
+    Clock,
     drain,
     event,
     numbered,
@@ -394,6 +395,20 @@ async def test_the_lag_is_what_was_published_since_and_how_long_ago() -> None:
     assert (read(reader, 4), read(filtered, 1)) == ([1, 2, 3, 4], [3])
     lags = [(told["lag_events"], told["lag_seconds"]) for told in stream.get_statistics()["subscribers"]]
     assert lags == [(1, 0), (0, 0)]
+
+
+def test_who_stopped_reading_is_said_to_read_ever_less() -> None:
+    """Nobody reads meanwhile, so whoever asks for the statistics has to let the rate sink."""
+    clock = Clock()
+    stream = EventStream(clock=clock)
+    reader = subscribed(stream)
+    for _ in range(60):
+        stream.append(event())
+    assert len(run_without_waiting(reader.get_events(60))) == 60
+    clock.pass_minutes(1)
+    assert reader.statistics()["events_per_second"] == 1.0
+    clock.pass_minutes(10)
+    assert reader.statistics()["events_per_second"] < 0.001
 
 
 async def test_moments_that_have_not_come_are_none() -> None:
