@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from json import dumps
 from typing import Any
 
@@ -80,3 +80,37 @@ class Frames:
         if event.event_id and (kept := self._kept.get(event.sequence)) is not None:
             return kept
         return frame(event, Cursor(self._epoch, event.sequence), payload_of(event, event.sequence))
+
+
+class Runs:
+    """Frames of events that follow each other, joined once for all readers that take the same ones.
+
+    Parameters:
+        frames: the frames one by one.
+        max_bytes: what the joined ones may weigh that are remembered; past it the oldest leave, and are made anew.
+    """
+
+    def __init__(self, frames: Frames, max_bytes: int) -> None:
+        self._frames = frames
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[tuple[int, int, int], tuple[Sequence[SystemEvent], bytes]] = OrderedDict()
+        self._bytes = 0
+
+    def of(self, events: Sequence[SystemEvent]) -> bytes:
+        """All their frames; there is at least one event."""
+        ends = events[0].sequence, events[-1].sequence, len(events)
+        kept = self._kept.get(ends)
+        # Filters and gaps make other runs with the same ends. Events that are the same object are not looked into.
+        if kept is not None and kept[0] == events:
+            return kept[1]
+        made = b"".join(map(self._frames.of, events))
+        self._forget(ends)
+        self._kept[ends] = events, made
+        self._bytes += len(made)
+        while self._bytes > self._max_bytes:
+            self._forget(next(iter(self._kept)))
+        return made
+
+    def _forget(self, ends: tuple[int, int, int]) -> None:
+        if (gone := self._kept.pop(ends, None)) is not None:
+            self._bytes -= len(gone[1])

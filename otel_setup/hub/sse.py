@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from otel_setup.events.cursor import Cursor
@@ -29,6 +29,8 @@ from otel_setup.hub.settings import HubSettings
 
 MAX_WRITE_BYTES = 256 * 1024
 """Bytes handed to a socket at a time: what a reader that takes nothing can keep of this process's memory, about."""
+RUN_BYTES = 1024 * 1024
+"""What is remembered for other readers of what was written to one."""
 EVENTS_AT_A_TIME = 2000
 """Events taken for one reader before others have their turn."""
 
@@ -48,6 +50,7 @@ class Viewer:
         query: what it wants.
         stream: what happens.
         history: what was.
+        runs: what is written to several readers.
         settings: bounds and times.
         counters: where its end and what it was sent are counted.
         connection: its socket.
@@ -58,6 +61,7 @@ class Viewer:
         query: Query,
         stream: EventStream,
         history: History,
+        runs: f.Runs,
         settings: HubSettings,
         counters: Counters,
         connection: Connection,
@@ -65,6 +69,7 @@ class Viewer:
         self._query = query
         self._stream = stream
         self._history = history
+        self._runs = runs
         self._settings = settings
         self._counters = counters
         self._connection = connection
@@ -257,26 +262,26 @@ class Viewer:
     def _cursor(self) -> Cursor:
         return Cursor(self._stream.epoch, self._position)
 
-    async def _write_events(self, events: Iterable[SystemEvent]) -> None:
-        await self._write_frames([self._history.frames.of(event) for event in events])
+    async def _write_events(self, events: Sequence[SystemEvent]) -> None:
+        await self._write(self._runs.of(events))
+        self._counters.frames += len(events)
 
     async def _write_frames(self, made: list[bytes]) -> None:
-        """In portions that are not too large for one write."""
-        if not made:
-            return
-        data = b"".join(made)
-        for portion in [data] if len(data) <= MAX_WRITE_BYTES else _portions(made):
-            await self._write(portion)
-        self._counters.frames += len(made)
+        if made:
+            await self._write(b"".join(made))
+            self._counters.frames += len(made)
 
     async def _write(self, data: bytes) -> None:
-        if self._reason is Disconnected.CLIENT:
-            raise _Ended(Disconnected.CLIENT)
-        try:
-            async with asyncio.timeout(self._settings.stall_seconds):
-                await self._send({"type": "http.response.body", "body": data, "more_body": True})
-        except TimeoutError:
-            raise _Ended(Disconnected.STALLED) from None
+        """In portions that are not too large for one write; a frame may be cut."""
+        for start in range(0, len(data), MAX_WRITE_BYTES):
+            if self._reason is Disconnected.CLIENT:
+                raise _Ended(Disconnected.CLIENT)
+            portion = data[start : start + MAX_WRITE_BYTES]
+            try:
+                async with asyncio.timeout(self._settings.stall_seconds):
+                    await self._send({"type": "http.response.body", "body": portion, "more_body": True})
+            except TimeoutError:
+                raise _Ended(Disconnected.STALLED) from None
         self._counters.frame_bytes += len(data)
         self._last_write = self._loop.time()
 
@@ -290,18 +295,6 @@ class Viewer:
             raise _Ended(self._reason)
 
 
-def _portions(made: Iterable[bytes]) -> Iterator[bytes]:
-    portion: list[bytes] = []
-    size = 0
-    for each in made:
-        if portion and size + len(each) > MAX_WRITE_BYTES:
-            yield b"".join(portion)
-            portion, size = [], 0
-        portion.append(each)
-        size += len(each)
-    yield b"".join(portion)
-
-
 class Viewers:
     """The open streams.
 
@@ -312,6 +305,7 @@ class Viewers:
     def __init__(self, stream: EventStream, history: History, settings: HubSettings, counters: Counters) -> None:
         self._stream = stream
         self._history = history
+        self._runs = f.Runs(history.frames, RUN_BYTES)
         self._settings = settings
         self._counters = counters
         self._open: set[Viewer] = set()
@@ -327,7 +321,7 @@ class Viewers:
 
     async def serve(self, query: Query, connection: Connection, receive: Receive, send: Send) -> None:
         """Serves one stream to its end."""
-        viewer = Viewer(query, self._stream, self._history, self._settings, self._counters, connection)
+        viewer = Viewer(query, self._stream, self._history, self._runs, self._settings, self._counters, connection)
         self._open.add(viewer)
         try:
             if self._ending:
