@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import action, lateness, memory, report, scrape, sse
+from benchmarks import action, lateness, memory, report, scrape, sse, through_hub
 from benchmarks.stream import run as stream
 
 BENCHMARKS: dict[str, Callable[..., report.Result]] = {
@@ -16,6 +16,7 @@ BENCHMARKS: dict[str, Callable[..., report.Result]] = {
     "memory": memory.run,
     "stream": stream.run,
     "sse": sse.run,
+    "through_hub": through_hub.run,
 }
 
 

@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 from deploy import build, tools
+from deploy.collector.check import ConfigurationError
 from deploy.tools.recipes import RECIPES
+from otel_setup.catalogue import Catalogue
+from otel_setup.cli.options import OptionError, add_game_options, catalogue_of
 from settings import SettingsError, load
 
 
@@ -17,7 +20,15 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
 
     build_command = commands.add_parser("build", help="write the configuration files that this project generates")
-    build_command.add_argument("--settings", type=Path, metavar="FILE", help="a settings file (default: the defaults)")
+    build_command.add_argument(
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a settings file, over the defaults; given again, a file over those before it",
+    )
+    add_game_options(build_command)
     build_command.add_argument("--out", type=Path, metavar="DIR", default=build.ROOT, help="instead of this checkout")
     build_command.add_argument("--check", action="store_true", help="write nothing; exit 1 and show what would change")
 
@@ -28,17 +39,21 @@ def main(arguments: list[str] | None = None) -> int:
 
     options = parser.parse_args(arguments)
     if options.command == "build":
-        return run_build(options.settings, options.out, options.check)
+        try:
+            catalogue = catalogue_of(options.model, options.prefix)
+        except OptionError as problem:
+            build_command.error(str(problem))
+        return run_build(options.settings, catalogue, options.out, options.check)
     if unknown := [name for name in options.names if name not in RECIPES]:
         tools_command.error(f"unknown tool {', '.join(unknown)}; there are {', '.join(RECIPES)}")
     return run_tools(options.names or list(RECIPES), options.list, options.cache)
 
 
-def run_build(settings_file: Path | None, out: Path, check: bool) -> int:
+def run_build(settings_files: list[Path], catalogue: Catalogue, out: Path, check: bool) -> int:
     """Write the generated files, or with ``check`` print how the present ones differ."""
     try:
-        files = build.generated(load(settings_file))
-    except SettingsError as problem:
+        files = build.generated(load(*settings_files), catalogue)
+    except (SettingsError, ConfigurationError) as problem:
         print(problem, file=sys.stderr)
         return 2
     if check:

@@ -6,7 +6,7 @@ import socket
 import struct
 from pathlib import Path
 
-from deploy.collector.blocks import LOOPBACK
+from deploy.collector.variables import LOOPBACK
 from deploy.process import Command
 from settings import KafkaSettings
 

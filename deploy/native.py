@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from deploy import kafka, otlp_json, prometheus, tools
-from deploy.collector import blocks, distribution
-from deploy.collector.graph import Role
-from deploy.collector.standalone import standalone
-from deploy.process import Command, Process, ProcessError, http_get, running, wait_until
+from deploy.collector import distribution
+from deploy.collector import variables as v
+from deploy.collector.check import check
+from deploy.collector.roles import MakeRole, files
+from deploy.process import Command, Process, ProcessError, QueryError, http_get, running, wait_until
+from otel_setup.catalogue import Catalogue, build
+from otel_setup.game_model import LIAP_TUI
 from settings import CollectorSettings, KafkaSettings, Settings
 
 Sample = tuple[dict[str, str], float]
@@ -31,21 +36,28 @@ class Collector:
     process: Process
     data_dir: Path
     settings: CollectorSettings
+    token: str = ""
+    """What who sends has to know; empty where it asks for none."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What who sends puts into the head of each request."""
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
     @property
     def otlp_http(self) -> str:
         """Where to send OTLP over HTTP (``OTEL_EXPORTER_OTLP_ENDPOINT``)."""
-        return f"http://{blocks.LOOPBACK}:{self.settings.otlp_http_port}"
+        return f"http://{v.LOOPBACK}:{self.settings.otlp_http_port}"
 
     @property
     def otlp_grpc(self) -> str:
         """Where to send OTLP over gRPC."""
-        return f"http://{blocks.LOOPBACK}:{self.settings.otlp_grpc_port}"
+        return f"http://{v.LOOPBACK}:{self.settings.otlp_grpc_port}"
 
     @property
     def telemetry_url(self) -> str:
         """The Collector's metrics on itself, in Prometheus's text format."""
-        return f"http://{blocks.LOOPBACK}:{self.settings.telemetry_port}/metrics"
+        return f"http://{v.LOOPBACK}:{self.settings.telemetry_port}/metrics"
 
     @property
     def metrics_file(self) -> Path:
@@ -75,10 +87,6 @@ class Collector:
         return otlp_json.log_records(self.logs_file)
 
 
-class QueryError(RuntimeError):
-    """Prometheus refused a query."""
-
-
 @dataclass(frozen=True)
 class Prometheus:
     """A running Prometheus."""
@@ -89,7 +97,7 @@ class Prometheus:
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://{blocks.LOOPBACK}:{self.settings.prometheus.port}"
+        return f"http://{v.LOOPBACK}:{self.settings.prometheus.port}"
 
     def query(self, promql: str) -> list[Sample]:
         """The present value of every series that an expression yields.
@@ -126,8 +134,13 @@ class Stack:
 
     def server_environment(self) -> dict[str, str]:
         """Environment variables by which a game server on this machine reports to this stack."""
-        settings = self.prometheus.settings
-        return settings.server_environment() | {"OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.otlp_http}
+        # In this variable a value is written as in a URL (OpenTelemetry specification, "Protocol Exporter").
+        headers = ",".join(f"{name}={quote(value)}" for name, value in self.collector.headers.items())
+        return {
+            **self.prometheus.settings.server_environment(),
+            "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.otlp_http,
+            **({"OTEL_EXPORTER_OTLP_HEADERS": headers} if headers else {}),
+        }
 
 
 @dataclass(frozen=True)
@@ -140,7 +153,7 @@ class Kafka:
     @property
     def brokers(self) -> str:
         """Where clients begin (``bootstrap.servers``)."""
-        return f"{blocks.LOOPBACK}:{self.settings.port}"
+        return f"{v.LOOPBACK}:{self.settings.port}"
 
 
 @contextmanager
@@ -162,37 +175,62 @@ def running_collector(
     data_dir: Path,
     prometheus_url: str | None = None,
     config: Path | None = None,
-    role: Callable[[Settings], Role] = standalone,
+    role: MakeRole = files,
     environment: Mapping[str, str] | None = None,
+    catalogue: Catalogue | None = None,
 ) -> Iterator[Collector]:
-    """Run a Collector on the settings' ports.
+    """Run a Collector on the settings' ports, with a token of its own where the settings ask for one.
 
     :param data_dir: holds its queue, its files, its configuration and its log
     :param prometheus_url: where metrics go; without one they wait in the queue
     :param config: a configuration to use instead of the one generated from the settings
     :param role: what it is there for
     :param environment: more that the configuration reads from it
+    :param catalogue: of the game; Liap Tui's where not given
+    :raises ConfigurationError: where the settings make a role that cannot work
+    :raises ProcessError: where it does not start, or the environment lacks a secret
     """
     ports = settings.collector
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     if config is None:
-        chosen = role(settings)
+        chosen = role(settings, catalogue or build(LIAP_TUI))
+        check(chosen, settings.collector.secrets)
+        given = os.environ | (environment or {})
+        if missing := [name for name in chosen.secrets if not given.get(name)]:
+            raise ProcessError(f"the Collector needs {', '.join(missing)} in its environment: secrets of the settings")
         config = data_dir / f"{chosen.name}.yaml"
         config.write_text(chosen.render())
+    tokens, own_token = data_dir / "tokens", data_dir / "token"
     variables = {
-        blocks.BIND: blocks.LOOPBACK,
-        blocks.GRPC_PORT: str(ports.otlp_grpc_port),
-        blocks.HTTP_PORT: str(ports.otlp_http_port),
-        blocks.HEALTH_PORT: str(ports.health_port),
-        blocks.TELEMETRY_PORT: str(ports.telemetry_port),
-        blocks.DATA_DIR: str(data_dir),
-        blocks.PROMETHEUS_URL: prometheus_url or NOWHERE,
+        v.BIND: v.LOOPBACK,
+        v.GRPC_PORT: str(ports.otlp_grpc_port),
+        v.HTTP_PORT: str(ports.otlp_http_port),
+        v.SERVICES_PORT: str(settings.gateway.services_port),
+        v.OWN_LOGS_PORT: str(ports.own_logs_port),
+        v.HEALTH_PORT: str(ports.health_port),
+        v.PAGES_PORT: str(ports.pages_port),
+        v.TELEMETRY_PORT: str(ports.telemetry_port),
+        v.DATA_DIR: str(data_dir),
+        v.PROMETHEUS_URL: prometheus_url or NOWHERE,
+        v.TOKENS_FILE: str(tokens),
+        v.OWN_TOKEN_FILE: str(own_token),
         **(environment or {}),
     }
+    token = _token(Path(variables[v.TOKENS_FILE])) if ports.tokens else ""
+    own_token.touch(mode=0o600)
+    own_token.write_text(token)  # as it is: a line break at its end would go into the head of each request
     argv: Command = [tools.ensure(distribution.BINARY), f"--config={config}"]
-    ready = f"http://{blocks.LOOPBACK}:{ports.health_port}/"
+    ready = f"http://{v.LOOPBACK}:{ports.health_port}/"
     with running("the Collector", argv, data_dir / "otelcol.log", ready, variables) as process:
-        yield Collector(process, data_dir, ports)
+        yield Collector(process, data_dir, ports, token)
+
+
+def _token(file: Path) -> str:
+    """The first token of a file, which is written where it is not there."""
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(24) + "\n")
+    return file.read_text().split()[0]
 
 
 @contextmanager
@@ -212,7 +250,7 @@ def running_prometheus(
     config = data_dir / "prometheus.yml"
     config.write_text(prometheus.config(settings))
     flags = prometheus.arguments(settings, config, data_dir / "data", features)
-    ready = f"http://{blocks.LOOPBACK}:{settings.prometheus.port}/-/ready"
+    ready = f"http://{v.LOOPBACK}:{settings.prometheus.port}/-/ready"
     argv: Command = [tools.ensure("prometheus"), *flags, *extra_flags]
     with running("Prometheus", argv, data_dir / "prometheus.log", ready) as process:
         yield Prometheus(process, settings)

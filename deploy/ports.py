@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import socket
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any
 
-from deploy.collector.blocks import LOOPBACK
+from deploy.collector.variables import LOOPBACK
 from settings import Settings
 
 # Below the range from which systems take the ports of outgoing connections (32768 and up on Linux), so that none of
@@ -35,19 +36,18 @@ def free_ports(count: int) -> list[int]:
 def free_settings(settings: Settings | None = None) -> Settings:
     """Settings on free ports; the Collector also writes metrics to a file, to be compared with."""
     base = settings or Settings()
-    grpc, http, health, telemetry, store, hub, broker, controller = free_ports(8)
-    collector = replace(
-        base.collector,
-        otlp_grpc_port=grpc,
-        otlp_http_port=http,
-        health_port=health,
-        telemetry_port=telemetry,
-        metrics_file=True,
-    )
-    return replace(
-        base,
-        collector=collector,
-        prometheus=replace(base.prometheus, port=store),
-        hub=replace(base.hub, port=hub),
-        kafka=replace(base.kafka, port=broker, controller_port=controller),
-    )
+    free = iter(free_ports(sum(len(_ports(section)) for section in _sections(base).values())))
+    moved = {
+        name: replace(section, **{port: next(free) for port in _ports(section)})
+        for name, section in _sections(base).items()
+    }
+    result = replace(base, **moved)
+    return replace(result, collector=replace(result.collector, metrics_file=True))
+
+
+def _sections(settings: Settings) -> dict[str, Any]:
+    return {each.name: getattr(settings, each.name) for each in fields(settings)}
+
+
+def _ports(section: Any) -> list[str]:
+    return [each.name for each in fields(section) if each.metadata.get("is_port")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.collector.blocks import LOOPBACK
+from deploy.collector.variables import LOOPBACK
 from deploy.duration import duration
 from deploy.yaml_text import document
 from settings import Settings

@@ -32,6 +32,7 @@ from examples.liap_tui.server import build_app
 from examples.liap_tui.services import Settings as GameSettings
 from examples.liap_tui.summary import summary
 from otel_setup.cli.event_lines import is_noise, render_event
+from settings import HubSettings, Settings
 
 SERVICE = "liap-tui"
 NEEDED = ("otelcol", "prometheus")
@@ -96,7 +97,7 @@ def _stack(local: bool, screen: _Screen) -> Iterator[Stack | None]:
     screen.say("Starting a Collector and a Prometheus …", _DIM)
     with (
         tempfile.TemporaryDirectory(prefix="otel-setup-demo-") as folder,
-        running_stack(free_settings(), Path(folder)) as stack,
+        running_stack(free_settings(Settings(hub=HubSettings(enabled=False))), Path(folder)) as stack,
     ):
         yield stack
 

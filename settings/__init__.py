@@ -8,24 +8,40 @@ from __future__ import annotations
 
 from settings.loader import SettingsError, load, parse
 from settings.schema import (
+    AgentSettings,
+    AlertmanagerSettings,
     CollectorSettings,
     EventSettings,
+    Extension,
+    GatewaySettings,
     HubSettings,
+    JaegerSettings,
     KafkaSettings,
+    LokiSettings,
     MetricSettings,
     PrometheusSettings,
     Settings,
+    TraceSettings,
+    ZipkinSettings,
 )
 
 __all__ = [
+    "AgentSettings",
+    "AlertmanagerSettings",
     "CollectorSettings",
     "EventSettings",
+    "Extension",
+    "GatewaySettings",
     "HubSettings",
+    "JaegerSettings",
     "KafkaSettings",
+    "LokiSettings",
     "MetricSettings",
     "PrometheusSettings",
     "Settings",
     "SettingsError",
+    "TraceSettings",
+    "ZipkinSettings",
     "load",
     "parse",
 ]

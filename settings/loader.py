@@ -6,6 +6,7 @@ import dataclasses
 import math
 import re
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +23,34 @@ class SettingsError(ValueError):
         super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
 
 
-def load(path: Path | None = None) -> Settings:
-    """The settings of a YAML file, or the defaults without one.
+def load(*paths: Path) -> Settings:
+    """The settings of YAML files, or the defaults without any. Of several, a later one overrides what it names.
 
-    :raises SettingsError: where the file cannot be read, is not YAML, or holds an unknown key or a wrong value
+    :raises SettingsError: where a file cannot be read, is not YAML, or holds an unknown key or a wrong value
     """
-    if path is None:
-        return Settings()
+    merged: object = {}
+    for path in paths:
+        tree = _read(path)
+        parse(tree, str(path))  # so that what is wrong is said of the file that it is in
+        merged = _overlaid(merged, tree)
+    return parse(merged, ", ".join(map(str, paths)))
+
+
+def _read(path: Path) -> object:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise SettingsError(str(path), [f"cannot be read: {problem.strerror}"]) from problem
     except (yaml.YAMLError, UnicodeDecodeError) as problem:
         raise SettingsError(str(path), [f"is not YAML: {problem}"]) from problem
-    return parse({} if tree is None else tree, str(path))
+    return {} if tree is None else tree
+
+
+def _overlaid(below: object, above: object) -> object:
+    """Mappings are merged key by key; anything else, lists as well, is replaced as a whole."""
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return {**below, **{key: _overlaid(below.get(key), value) for key, value in above.items()}}
 
 
 def parse(tree: object, source: str = "settings") -> Settings:
@@ -61,11 +76,29 @@ def _section(kind: type[Any], tree: object, path: str, problems: list[str]) -> o
             problems.append(f"{name}: unknown key; allowed here: {', '.join(fields)}")
         elif dataclasses.is_dataclass(hints[key]):
             values[key] = _section(typing.cast(type, hints[key]), value, name, problems)
+        elif typing.get_origin(hints[key]) is Mapping:
+            values[key] = _map(typing.get_args(hints[key])[1], value, name, problems)
         elif problem := _wrong(value, hints[key], fields[key].metadata):
             problems.append(f"{name}: {problem}, got {value!r}")
         else:
             values[key] = tuple(value) if isinstance(value, list) else value
     return kind(**values)
+
+
+def _map(kind: object, tree: object, path: str, problems: list[str]) -> dict[str, object]:
+    """Entries under names of the deployment's own: sections, words, or whatever a component of its own wants."""
+    if not isinstance(tree, dict):
+        problems.append(f"{path}: expected a mapping, got {tree!r}")
+        return {}
+    if dataclasses.is_dataclass(kind):
+        return {
+            str(key): _section(typing.cast(type, kind), value, f"{path}.{key}", problems) for key, value in tree.items()
+        }
+    if kind is str:
+        problems += [
+            f"{path}.{key}: expected text, got {value!r}" for key, value in tree.items() if not isinstance(value, str)
+        ]
+    return {str(key): value for key, value in tree.items()}
 
 
 def _wrong(value: object, kind: object, bounds: typing.Mapping[str, Any]) -> str | None:
@@ -77,9 +110,12 @@ def _wrong(value: object, kind: object, bounds: typing.Mapping[str, Any]) -> str
     if kind is str:
         right = isinstance(value, str) and re.fullmatch(bounds["pattern"], value)
         return None if right else "expected a word of letters, digits, dots, dashes and underscores"
-    if isinstance(value, list) and all(isinstance(item, str) and item for item in value):
+    words = bounds.get("words")
+    if isinstance(value, list) and all(
+        isinstance(item, str) and item and (not words or item in words) for item in value
+    ):
         return None
-    return "expected a list of words"
+    return f"expected a list of {'words' if not words else ', '.join(words)}"
 
 
 def _wrong_number(value: object, whole: bool, minimum: float, maximum: float | None) -> str | None:

@@ -9,50 +9,50 @@ CONTRIB = "github.com/open-telemetry/opentelemetry-collector-contrib"
 
 BINARY = "otelcol"
 
-# The folder of each component's Go module. The type that a configuration names is usually, but not always, the same
-# word: `otelcol components` of the built binary has the last word, and a test holds every configuration to it.
-COMPONENTS: dict[str, list[str]] = {
-    "receivers": [
-        f"{CONTRIB}/receiver/hostmetricsreceiver",
-        f"{CONTRIB}/receiver/kafkareceiver",
-        f"{CONTRIB}/receiver/otlpjsonfilereceiver",
-        f"{CORE}/receiver/otlpreceiver",
-    ],
-    "processors": [
-        f"{CONTRIB}/processor/attributesprocessor",
-        f"{CONTRIB}/processor/filterprocessor",
-        f"{CONTRIB}/processor/redactionprocessor",
-        f"{CONTRIB}/processor/resourcedetectionprocessor",
-        f"{CONTRIB}/processor/resourceprocessor",
-        f"{CONTRIB}/processor/tailsamplingprocessor",
-        f"{CONTRIB}/processor/transformprocessor",
-        f"{CORE}/processor/memorylimiterprocessor",
-    ],
-    "exporters": [
-        f"{CONTRIB}/exporter/fileexporter",
-        f"{CONTRIB}/exporter/kafkaexporter",
-        f"{CONTRIB}/exporter/loadbalancingexporter",
-        f"{CONTRIB}/exporter/prometheusremotewriteexporter",
-        f"{CONTRIB}/exporter/zipkinexporter",
-        f"{CORE}/exporter/debugexporter",
-        f"{CORE}/exporter/nopexporter",
-        f"{CORE}/exporter/otlpexporter",
-        f"{CORE}/exporter/otlphttpexporter",
-    ],
-    "connectors": [
-        f"{CONTRIB}/connector/countconnector",
-        f"{CONTRIB}/connector/servicegraphconnector",
-        f"{CONTRIB}/connector/spanmetricsconnector",
-        f"{CORE}/connector/forwardconnector",
-    ],
-    "extensions": [
-        f"{CONTRIB}/extension/basicauthextension",
-        f"{CONTRIB}/extension/bearertokenauthextension",
-        f"{CONTRIB}/extension/healthcheckextension",
-        f"{CONTRIB}/extension/storage/filestorage",
-        f"{CORE}/extension/zpagesextension",
-    ],
+# The type that a configuration names, and the folder of its Go module. What the built binary says of itself has the
+# last word, and a test holds this to it.
+COMPONENTS: dict[str, dict[str, str]] = {
+    "receivers": {
+        "host_metrics": f"{CONTRIB}/receiver/hostmetricsreceiver",
+        "kafka": f"{CONTRIB}/receiver/kafkareceiver",
+        "otlp": f"{CORE}/receiver/otlpreceiver",
+    },
+    "processors": {
+        "delta_to_cumulative": f"{CONTRIB}/processor/deltatocumulativeprocessor",
+        "filter": f"{CONTRIB}/processor/filterprocessor",
+        "memory_limiter": f"{CORE}/processor/memorylimiterprocessor",
+        "redaction": f"{CONTRIB}/processor/redactionprocessor",
+        "resource": f"{CONTRIB}/processor/resourceprocessor",
+        "resource_detection": f"{CONTRIB}/processor/resourcedetectionprocessor",
+        "tail_sampling": f"{CONTRIB}/processor/tailsamplingprocessor",
+        "transform": f"{CONTRIB}/processor/transformprocessor",
+    },
+    "exporters": {
+        "debug": f"{CORE}/exporter/debugexporter",
+        "file": f"{CONTRIB}/exporter/fileexporter",
+        "kafka": f"{CONTRIB}/exporter/kafkaexporter",
+        "load_balancing": f"{CONTRIB}/exporter/loadbalancingexporter",
+        "otlp_grpc": f"{CORE}/exporter/otlpexporter",
+        "otlp_http": f"{CORE}/exporter/otlphttpexporter",
+        "prometheus_remote_write": f"{CONTRIB}/exporter/prometheusremotewriteexporter",
+        "zipkin": f"{CONTRIB}/exporter/zipkinexporter",
+    },
+    "connectors": {
+        "count": f"{CONTRIB}/connector/countconnector",
+        "forward": f"{CORE}/connector/forwardconnector",
+        "service_graph": f"{CONTRIB}/connector/servicegraphconnector",
+        "span_metrics": f"{CONTRIB}/connector/spanmetricsconnector",
+    },
+    "extensions": {
+        "basicauth": f"{CONTRIB}/extension/basicauthextension",
+        "bearertokenauth": f"{CONTRIB}/extension/bearertokenauthextension",
+        "file_storage": f"{CONTRIB}/extension/storage/filestorage",
+        "health_check": f"{CONTRIB}/extension/healthcheckextension",
+        "zpages": f"{CORE}/extension/zpagesextension",
+    },
 }
+ONLY_IN_CONTRIB: dict[str, frozenset[str]] = {"exporters": frozenset({"awss3", "clickhouse"})}
+"""Components of the public contrib image that the project's own distribution does not hold."""
 PROVIDERS = [f"{CORE}/confmap/provider/{kind}provider" for kind in ("env", "file", "yaml")]
 
 
@@ -67,14 +67,14 @@ def manifest(**more: str) -> dict[str, object]:
             **more,
         }
     }
-    for kind, modules in COMPONENTS.items():
-        result[kind] = [{"gomod": f"{module} v{versions.COLLECTOR}"} for module in modules]
+    for kind, components in COMPONENTS.items():
+        result[kind] = [{"gomod": f"{module} v{versions.COLLECTOR}"} for module in components.values()]
     result["providers"] = [{"gomod": f"{module} v{versions.COLLECTOR_PROVIDERS}"} for module in PROVIDERS]
     return result
 
 
 def modules() -> dict[str, str]:
     """Every Go module the distribution is linked from, with its version."""
-    components = {module: f"v{versions.COLLECTOR}" for listed in COMPONENTS.values() for module in listed}
+    components = {module: f"v{versions.COLLECTOR}" for listed in COMPONENTS.values() for module in listed.values()}
     providers = dict.fromkeys(PROVIDERS, f"v{versions.COLLECTOR_PROVIDERS}")
     return components | providers | {f"{CORE}/otelcol": f"v{versions.COLLECTOR}"}

@@ -6,6 +6,7 @@ result holds neither an unused component nor a dangling name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,7 +14,10 @@ from typing import Literal
 from deploy.yaml_text import document
 
 Kind = Literal["receivers", "processors", "exporters", "connectors", "extensions"]
+Signal = Literal["traces", "metrics", "logs"]
 SECTIONS: tuple[Kind, ...] = ("extensions", "receivers", "processors", "connectors", "exporters")
+
+_VARIABLE = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(:-)?")
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ class Pipeline:
         """All of them, in the order that data takes."""
         return (*self.receivers, *self.processors, *self.exporters)
 
+    @property
+    def signal(self) -> str:
+        """What flows through it."""
+        return self.id.partition("/")[0]
+
 
 @dataclass(frozen=True)
 class Role:
@@ -55,6 +64,8 @@ class Role:
 
     :param name: the file's name
     :param about: what the role does, for the head of the file
+    :param image: a public image in which it runs
+    :param untested: why nobody has run it here, where that is so
     :param pipelines: its pipelines
     :param extensions: extensions that no component refers to
     :param telemetry: how the Collector reports on itself
@@ -67,6 +78,8 @@ class Role:
     extensions: tuple[Component, ...]
     telemetry: Mapping[str, object]
     telemetry_why: str
+    image: str = ""
+    untested: str = ""
     components: tuple[Component, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -98,8 +111,23 @@ class Role:
         }
         return result
 
+    @property
+    def environment(self) -> tuple[str, ...]:
+        """The variables that it reads when it starts, in the order in which they occur."""
+        return tuple(dict.fromkeys(name for name, _ in _VARIABLE.findall(repr(self.tree()))))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Those of them for which there is no default: without them it must not start."""
+        found = _VARIABLE.findall(repr(self.tree()))
+        return tuple(dict.fromkeys(name for name, default in found if not default))
+
     def render(self) -> str:
         """The configuration file's text."""
         comments: dict[tuple[str, ...], str] = {(part.kind, part.id): part.why for part in self.components if part.why}
         comments["service", "telemetry"] = self.telemetry_why
-        return document(self.tree(), self.about, comments)
+        about = [f"UNTESTED: {self.untested}"] if self.untested else []
+        about += [self.about, f"Image: {self.image}", f"Environment: {', '.join(self.environment)}."]
+        if self.secrets:
+            about.append(f"No start without {', '.join(self.secrets)}.")
+        return document(self.tree(), about, comments)

@@ -24,7 +24,7 @@ import httpx
 import pytest
 
 from deploy import native
-from deploy.collector.event_roles import events, kafka_consumer, kafka_producer
+from deploy.collector.roles import events, kafka_consumer, kafka_producer
 from otel_setup.catalogue import EventType
 from otel_setup.clients.hub import HubEvents
 from otel_setup.events.record import SystemEvent

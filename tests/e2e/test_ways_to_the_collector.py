@@ -12,9 +12,11 @@ import pytest
 import yaml
 
 import otel_setup
-from deploy.collector.standalone import standalone
+from deploy.collector.roles import files
 from deploy.native import Collector
 from deploy.process import http_get, wait_until
+from otel_setup.catalogue import build
+from otel_setup.game_model import LIAP_TUI
 from otel_setup.testing import fresh_telemetry
 from tests.support.certificates import Certificates, make_certificates
 from tests.support.peers import free_ports, free_settings, running_collector
@@ -42,7 +44,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     settings = free_settings()
     every = list(itertools.product(PROTOCOLS, WAYS))
     ports = dict(zip(every, free_ports(len(every)), strict=True))
-    config = yaml.safe_load(standalone(settings).render())
+    config = yaml.safe_load(files(settings, build(LIAP_TUI)).render())
     served = {"cert_file": str(certificates.server), "key_file": str(certificates.server_key)}
     extra: dict[str, dict[str, Any]] = {
         "plain": {},

@@ -18,7 +18,7 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from deploy import native
-from deploy.collector.event_roles import kafka_producer
+from deploy.collector.roles import kafka_producer
 from otel_setup.catalogue import EventType
 from otel_setup.events.filter import EventFilter
 from otel_setup.events.record import SystemEvent

@@ -8,16 +8,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from deploy import native, prometheus, tools
-from deploy.ports import free_ports, free_settings
+from deploy import native, ports, prometheus, tools
+from deploy.ports import free_ports
 from deploy.process import Process
-from settings import Settings
+from settings import HubSettings, Settings
 
 __all__ = ["free_ports", "free_settings", "require", "running_collector", "running_prometheus", "running_stack"]
+
+
+def free_settings(settings: Settings | None = None) -> Settings:
+    """Settings on free ports, without a hub where none are given; without tokens, which have tests of their own."""
+    chosen = ports.free_settings(settings or Settings(hub=HubSettings(enabled=False)))
+    return replace(chosen, collector=replace(chosen.collector, tokens=False))
 
 
 def require(program: str) -> Path:
