@@ -106,9 +106,9 @@ async def hub(count: int, viewers: int) -> float:
     """Seconds of a hub's processor time for so many events, until each viewer has each of them."""
     with tempfile.TemporaryDirectory() as directory:
         command = ["-m", "otel_setup", "hub", "--port", "0", "--directory", directory]
-        with _serving(command, subprocess.PIPE) as process:
-            port = await asyncio.to_thread(_port_told, process)
-            await _until_it_answers(port)
+        with serving(command, subprocess.PIPE) as process:
+            port = await asyncio.to_thread(port_told, process)
+            await until_it_answers(port)
             watching = [asyncio.create_task(_watch(port, count)) for _ in range(viewers)]
             await asyncio.sleep(1.0)  # until all are connected: the hub tells nobody who is
             before = _cpu(process)
@@ -120,7 +120,7 @@ async def hub(count: int, viewers: int) -> float:
 async def peer(count: int, viewers: int) -> float:
     """The same of the other server."""
     command = ["-m", "benchmarks.sse_peer", str(viewers), str(count)]
-    with _serving(command, subprocess.DEVNULL) as process:
+    with serving(command, subprocess.DEVNULL) as process:
         port = int(await asyncio.to_thread(process.stdout.readline)) if process.stdout else 0
         before = _cpu(process)
         await asyncio.wait_for(asyncio.gather(*(_watch(port, count) for _ in range(viewers))), _SECONDS)
@@ -128,7 +128,8 @@ async def peer(count: int, viewers: int) -> float:
 
 
 @contextmanager
-def _serving(command: list[str], errors: int) -> Iterator[subprocess.Popen[bytes]]:
+def serving(command: list[str], errors: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a server of Python's, and ends it."""
     arguments = [sys.executable, *command]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=errors) as process:  # noqa: S603 - our own
         try:
@@ -137,7 +138,8 @@ def _serving(command: list[str], errors: int) -> Iterator[subprocess.Popen[bytes
             process.kill()
 
 
-def _port_told(process: subprocess.Popen[bytes]) -> int:
+def port_told(process: subprocess.Popen[bytes]) -> int:
+    """The port that a hub says it listens on."""
     assert process.stderr is not None  # noqa: S101 - it was asked for
     for line in process.stderr:
         if found := _ADDRESS.search(line):
@@ -151,7 +153,8 @@ def _cpu(process: subprocess.Popen[bytes]) -> float:
 
 
 # --- clients --------------------------------------------------------------------------------------------------------
-async def _until_it_answers(port: int) -> None:
+async def until_it_answers(port: int) -> None:
+    """Waits until a hub is ready."""
     while True:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")

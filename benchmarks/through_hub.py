@@ -14,7 +14,7 @@ from opentelemetry.util.types import AnyValue
 
 import otel_setup
 from benchmarks.report import Result, Spread, Table
-from benchmarks.sse import _port_told, _serving, _until_it_answers
+from benchmarks.sse import port_told, serving, until_it_answers
 from benchmarks.stream.goals import at_most, table_of
 from benchmarks.ticking import percentile
 from deploy import native, tools
@@ -64,9 +64,9 @@ async def once(count: int) -> list[float]:
     settings = free_settings()
     with tempfile.TemporaryDirectory() as folder:
         command = ["-m", "otel_setup", "hub", "--port", "0", "--directory", str(Path(folder, "hub"))]
-        with _serving(command, subprocess.PIPE) as hub:
-            port = await asyncio.to_thread(_port_told, hub)
-            await _until_it_answers(port)
+        with serving(command, subprocess.PIPE) as hub:
+            port = await asyncio.to_thread(port_told, hub)
+            await until_it_answers(port)
             url = f"http://{v.LOOPBACK}:{port}"
             with native.running_collector(
                 settings, Path(folder, "collector"), role=events, environment={v.HUB_URL: url}
@@ -103,5 +103,7 @@ async def _read(arriving: HubEvents, sent: dict[int, float], count: int) -> list
     took: list[float] = []
     while len(took) < count:
         for event in await arriving.get_events():
+            if event.event_type != NAME:
+                raise RuntimeError(f"events were lost on the way: {event.to_json()}")
             took.append((time.perf_counter() - sent[event.data[NUMBER]]) * _MS)
     return took

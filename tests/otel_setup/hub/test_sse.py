@@ -12,6 +12,7 @@ import pytest
 
 from otel_setup.catalogue import EventType
 from otel_setup.events.record import SystemEvent
+from otel_setup.hub import sse
 from tests.otel_setup.hub.app_client import Served, served
 from tests.otel_setup.hub.app_support import sent
 
@@ -212,6 +213,19 @@ async def test_writes_are_coalesced_but_the_first_event_goes_at_once() -> None:
         await reader.events(101)
         assert reader.writes - writes <= (loop.time() - began) / interval + 1
         assert reader.numbers() == list(range(1, 102))
+
+
+async def test_what_is_too_large_for_one_write_is_cut_and_reads_back_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anywhere, within a frame too: what follows goes on where it was cut."""
+    monkeypatch.setattr(sse, "MAX_WRITE_BYTES", 100)
+    async with served(None) as hub, hub.stream() as reader:
+        await play(hub, 1, 250, data={"text": "x" * 300})
+        frames = await reader.events(250)
+        assert reader.numbers() == list(range(1, 251))
+        assert {frame.json["data"]["text"] for frame in frames} == {"x" * 300}
+        await play(hub, 251, 251)
+        await reader.events(251)
+        assert reader.numbers()[-1] == 251
 
 
 async def test_an_event_is_encoded_once_for_all_readers(monkeypatch: pytest.MonkeyPatch) -> None:
