@@ -89,8 +89,13 @@ class TraceSettings:
 class AgentSettings:
     """An agent beside game servers: where its gateways are."""
 
-    gateways: tuple[str, ...] = ("127.0.0.1",)
-    """Their host names. Spans of one trace go to one of them, and all spans of one service, for its metrics, too."""
+    gateways: tuple[str, ...] = ("gateway",)
+    """Their host names, never the agent's own. Spans of one trace go to one of them, and all spans of one service, for
+    its metrics, too. One that listens on other ports than these settings say is ``host:port:services_port``."""
+
+    gateway_spans: int = number(20_000, minimum=8192)
+    """Spans for each gateway that an agent holds in memory while that one is away; with the agent's end they are lost.
+    Beyond, spans for all gateways wait on disk until it is back. At least as many as are sent at a time."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,7 @@ class CollectorSettings:
     """Whether the OTLP servers speak TLS alone, and only with clients whose certificate the own authority signed."""
 
     request_mebibytes: int = number(16)
-    """The largest request that is taken; a larger one is refused with 413, or RESOURCE_EXHAUSTED over gRPC."""
+    """The largest request that is taken; a larger one is refused for good, with 400 (RESOURCE_EXHAUSTED over gRPC)."""
 
     batch_milliseconds: int = number(200)
     """How long spans and log records are gathered before they are sent on."""
@@ -247,11 +252,11 @@ class ZipkinSettings:
     """Zipkin: where it listens and how much it holds."""
 
     port: int = port(9411)
-    max_spans: int = number(500_000)
+    max_spans: int = number(100_000)
     """Spans that it keeps in memory; beyond, the oldest traces go."""
 
     heap_mebibytes: int = number(512, minimum=128)
-    """Its own memory; a thousand spans take about one mebibyte of it at most."""
+    """Its own memory, which has to hold them."""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,9 @@ RECORDED: Available = {
 _REFERENCES = ("storage", "authenticator")
 _SECRET_KEY = re.compile(r"(?i)(^|[._-])(password|secret|token|api[._-]?key|authorization|credentials?)$")
 
+_FROM_FILE = re.compile(r"\$\{file:(\$\{[^}]*\}|[^{}])*\}")
+_DEFAULT = re.compile(r":-[^}$]")
+
 
 class ConfigurationError(ValueError):
     """A role cannot be generated; ``problems`` says all that is wrong with it."""
@@ -128,13 +131,20 @@ def _secrets(role: Role, named: Collection[str]) -> Iterator[str]:
             yield f"${{env:{name}}} has no default; name it in collector.secrets, so that nobody starts without it"
     for part in role.components:
         for key, value in _leaves(part.config):
-            if _SECRET_KEY.search(str(key)) and isinstance(value, str) and value and "${" not in value:
+            if _SECRET_KEY.search(str(key)) and isinstance(value, str) and _holds_words(value):
                 yield f"{part.id}: {key} holds a secret; write ${{env:NAME}} and name it in collector.secrets"
+
+
+def _holds_words(secret: str) -> bool:
+    """Whether it is written here, if only as a default, and not read from the environment or a file."""
+    return bool(secret) and ("${" not in secret or bool(_DEFAULT.search(_FROM_FILE.sub("", secret))))
 
 
 def _leaves(tree: object) -> Iterator[tuple[str, object]]:
     """Every value that is no mapping and no list, with the key that it stands under."""
     if isinstance(tree, Mapping):
+        if tree.keys() == {"name", "value"}:  # as headers can be written
+            yield str(tree["name"]), tree["value"]
         for key, value in tree.items():
             if isinstance(value, Mapping | list | tuple):
                 yield from _leaves(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from deploy.collector import extensions
@@ -24,6 +25,9 @@ EVENT_BATCH_MIN_BYTES = 256 * 1024
 # The largest request that the hub gets; and below what a broker takes as one message, with room for its envelope.
 EVENT_BATCH_MAX_BYTES = 900_000
 KAFKA_MESSAGE_BYTES = 1_000_000
+
+# Of a wait that ends when there is room, and not before.
+FOR_EVER = "8760h"
 
 _OTLP = ("otlp_grpc", "otlp_http")
 
@@ -65,13 +69,14 @@ def remote_write(settings: Settings) -> Component:
         "prometheus_remote_write",
         {
             "endpoint": f"{v.env(v.REMOTE_WRITE_URL, f'http://{v.LOOPBACK}:{settings.prometheus.port}')}/api/v1/write",
-            "timeout": "10s",
+            "timeout": duration(60 * settings.prometheus.out_of_order_minutes),
             "remote_write_queue": {"enabled": True, "queue_size": settings.collector.queue_items},
             "retry_on_failure": RETRY,
             "resource_to_telemetry_conversion": {"enabled": False},
         },
         why="Its queue is in memory: this exporter has none on disk, so what waits is lost with the process. Where "
-        "that matters use Prometheus's OTLP endpoint.",
+        "that matters use Prometheus's OTLP endpoint. The timeout is of all tries of a request together: as long as a "
+        "store may be away before it would refuse the samples as too old.",
     )
 
 
@@ -262,21 +267,29 @@ def to_kafka(settings: Settings) -> Component:
 
 def by_trace(settings: Settings) -> Component:
     """Spans to gateways: those of one trace to one of them."""
-    return _balanced(
-        settings, "traces", "traceID", settings.collector.otlp_grpc_port, "Whole traces are sampled there."
-    )
+    doors = [_door(gateway, 0, settings.collector.otlp_grpc_port) for gateway in settings.agent.gateways]
+    return _balanced(settings, "traces", "traceID", doors, "Whole traces are sampled there.")
 
 
 def by_service(settings: Settings) -> Component:
     """Spans to gateways: those of one service to one of them."""
-    return _balanced(
-        settings, "services", "service", settings.gateway.services_port, "One gateway counts all spans of a service."
-    )
+    doors = [_door(gateway, -1, settings.gateway.services_port) for gateway in settings.agent.gateways]
+    return _balanced(settings, "services", "service", doors, "One gateway counts all spans of a service.")
 
 
-def _balanced(settings: Settings, name: str, key: str, port: int, why: str) -> Component:
+def _balanced(settings: Settings, name: str, key: str, doors: list[str], why: str) -> Component:
     storage = extensions.storage(settings, f"gateways_{name}", "the gateways")
-    protocol: dict[str, object] = {"timeout": "5s", "tls": _client_tls(settings)}
+    protocol: dict[str, object] = {
+        "timeout": "5s",
+        "tls": _client_tls(settings),
+        "sending_queue": {
+            "sizer": "items",
+            "queue_size": settings.agent.gateway_spans,
+            "block_on_overflow": True,
+            "num_consumers": 4,
+        },
+        "retry_on_failure": RETRY,
+    }
     if settings.collector.tokens:
         protocol["headers"] = {"Authorization": v.own_bearer()}
     return Component(
@@ -285,11 +298,15 @@ def _balanced(settings: Settings, name: str, key: str, port: int, why: str) -> C
         {
             "routing_key": key,
             "protocol": {"otlp": protocol},
-            "resolver": {"static": {"hostnames": [_with_port(host, port) for host in settings.agent.gateways]}},
+            "resolver": {"static": {"hostnames": doors}},
+            "timeout": FOR_EVER,
             "sending_queue": _queue(settings, storage, settings.store_batch_seconds, consumers=4),
             "retry_on_failure": RETRY,
         },
-        why=f"{why} Of a gateway that is away its part waits here.",
+        why=f"{why} What is for a gateway that is away waits in a queue of its own, in memory, and holds up no other "
+        "one. (On disk there can be one queue alone, before the choice.) Once that is full, all waits on disk: a "
+        "request that failed for the sake of one gateway would be sent again to all, and its spans counted twice. "
+        "Hence the long timeout, which is of that wait.",
         uses=(storage,),
     )
 
@@ -304,8 +321,10 @@ def _client_tls(settings: Settings) -> Mapping[str, object]:
     }
 
 
-def _with_port(host: str, port: int) -> str:
-    return host if ":" in host else f"{host}:{port}"
+def _door(gateway: str, which: int, port: int) -> str:
+    """Where a gateway listens; ``which`` of its ports, where its entry in the settings names any."""
+    host, *ports = re.findall(r"\[.*\]|[^:]+", gateway)
+    return f"{host}:{ports[which] if ports else port}"
 
 
 def json_lines(settings: Settings, signal: str) -> Component:

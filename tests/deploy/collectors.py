@@ -39,6 +39,8 @@ RUN_HERE: dict[str, MakeRole] = {
 }
 """The roles whose every component the project's own distribution holds, by name."""
 
+OWN_LOG = ("standalone", "agent", "gateway")
+"""Roles that send their own log where all logs go."""
 SIGNALS = ("traces", "metrics", "logs")
 ITEMS = {"traces": "spans", "metrics": "metric_points", "logs": "log_records"}
 """What the Collector's own metrics call what it received."""

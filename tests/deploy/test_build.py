@@ -16,6 +16,7 @@ from deploy import build
 from deploy.__main__ import main
 from deploy.collector import distribution
 from deploy.collector.graph import Component, Pipeline, Role
+from deploy.yaml_text import document
 from settings import Settings, parse
 from tests.deploy.collectors import otelcol, run
 from tests.support.peers import require
@@ -270,6 +271,14 @@ def test_agents_and_gateways_mean_the_same_doors(generated: Path, tmp_path: Path
     assert len(set(doors.values())) == 2
 
 
+def test_an_agent_does_not_send_to_itself(tmp_path: Path) -> None:
+    """Spans would go round for ever."""
+    agent = resolved("agent", tmp_path)
+    own = {server["endpoint"] for server in agent["receivers"]["otlp"]["protocols"].values()}
+    for name in ("load_balancing/traces", "load_balancing/services"):
+        assert own.isdisjoint(agent["exporters"][name]["resolver"]["static"]["hostnames"])
+
+
 def test_what_is_read_from_kafka_is_marked_only_once_it_is_delivered(generated: Path) -> None:
     receiver = trees(generated)["kafka-consumer"]["receivers"]["kafka/events"]
     assert receiver["message_marking"] == {"after": True, "on_error": False, "on_permanent_error": False}
@@ -289,6 +298,14 @@ def test_files_are_bounded() -> None:
         if name.startswith("file/"):
             assert config["rotation"]["max_megabytes"] > 0
             assert config["rotation"]["max_backups"] > 0
+
+
+def test_a_part_that_is_used_twice_is_written_twice() -> None:
+    shared = {"initial_interval": "1s"}
+    tree = {"exporters": {name: {"one": shared, "two": shared} for name in ("a", "b")}}
+    text = document(tree, "Two of each.", {("exporters", "a"): "Why.", ("exporters", "b"): "Why."})
+    assert yaml.safe_load(text) == tree
+    assert "&" not in text
 
 
 def test_two_components_of_one_name_are_refused() -> None:

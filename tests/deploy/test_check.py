@@ -157,21 +157,25 @@ def test_pipelines_that_part_and_meet_again_are_no_circle() -> None:
         ("api_key", "abc", True),
         ("client_secret", "abc", True),
         ("password", "abc", True),
+        ("password", "${env:VENDOR_KEY:-abc}", True),
         ("Authorization", "Bearer ${env:VENDOR_KEY}", False),
         ("password", "${file:/run/secrets/password}", False),
+        ("password", "${file:${env:PASSWORD_FILE:-/run/secrets/password}}", False),
+        ("Authorization", "Bearer ${env:OPTIONAL:-}", False),
         ("password", "", False),
         ("token_count", "12", False),
         ("monkey", "abc", False),
     ],
 )
 def test_secrets_are_known_by_the_whole_words_of_their_keys(key: str, value: str, refused: bool) -> None:
-    sending = role(through(exporters=[Component("exporters", "otlp_http/v", {"headers": {key: value}})]))
-    if refused:
-        assert problems(sending) == [
-            f"otlp_http/v: {key} holds a secret; write ${{env:NAME}} and name it in collector.secrets"
-        ]
-    else:
-        check(sending, ["VENDOR_KEY"])
+    for headers in ({key: value}, [{"name": key, "value": value}]):
+        sending = role(through(exporters=[Component("exporters", "otlp_http/v", {"headers": headers})]))
+        if refused:
+            assert problems(sending) == [
+                f"otlp_http/v: {key} holds a secret; write ${{env:NAME}} and name it in collector.secrets"
+            ]
+        else:
+            check(sending, ["VENDOR_KEY"])
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:

@@ -246,14 +246,18 @@ def send(settings: Settings, headers: dict[str, str], *texts: str) -> None:
 
 
 @pytest.mark.peer("otelcol")
-def test_the_vendor_gets_everything_labelled_and_with_its_key_also_what_came_while_it_was_away(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", ["stopped", "killed"])
+def test_the_vendor_gets_everything_labelled_and_with_its_key_also_what_came_while_it_was_away(
+    end: str, tmp_path: Path
+) -> None:
     (port,) = ports.free_ports(1)
     tree = vendor(f"http://127.0.0.1:{port}")
     tree["collector"]["exporters"][NAME]["signals"] = ["logs"]  # the stand-in decodes logs alone
     settings = ports.free_settings(parse(tree))
     with running(tmp_path, standalone, settings, VENDOR_KEY=VALUE) as collector:
         send(settings, collector.headers, "one", "probe", "two")
-        collector.process.kill()  # what waits does so on disk
+        if end == "killed":  # either way, what waits does so on disk
+            collector.process.kill()
     with stub_hub(port) as store, running(tmp_path, standalone, settings, VENDOR_KEY=VALUE) as collector:
         send(settings, collector.headers, "three", "probe", "four")
         wait_until(

@@ -16,22 +16,29 @@ import pytest
 import yaml
 
 from deploy import build, native, ports
-from deploy.collector.roles import agent, files, gateway, standalone
+from deploy.collector.roles import agent, files, gateway
 from deploy.process import http_get, wait_until
 from settings import Settings, parse
-from tests.deploy.collectors import ITEMS, RUN_HERE, SIGNALS, call, made, otelcol, own_metrics, post, request, running
+from tests.deploy.collectors import (
+    ITEMS,
+    OWN_LOG,
+    RUN_HERE,
+    SIGNALS,
+    call,
+    made,
+    otelcol,
+    own_metrics,
+    post,
+    request,
+    running,
+)
 from tests.support.certificates import Certificates, make_certificates
-from tests.support.kafka_otlp import StubHub, stub_hub
-from tests.support.peers import free_ports
 
 pytestmark = pytest.mark.peer("otelcol")
 
 GOLDEN = Path(__file__).parent / "golden"
 WRITE = "GOLDEN"
 """Set to ``write``, this variable of the environment has the golden files written anew."""
-
-OWN_LOG = ("standalone", "agent", "gateway")
-"""Roles that send their own log where all logs go."""
 
 
 # --- as the Collector resolves it
@@ -401,24 +408,17 @@ def test_spans_get_from_an_agent_into_both_doors_of_a_gateway(
     encrypted: bool, certificates: Certificates, tmp_path: Path
 ) -> None:
     there = ports.free_settings(parse({"collector": {"mutual_tls": encrypted}}))
-    # The agent's own doors are elsewhere; what its settings call the doors of this port are its gateway's.
-    own_grpc, own_http, health, pages, metrics, logs = free_ports(6)
-    here = replace(
-        there,
-        collector=replace(
-            there.collector, otlp_http_port=own_http, health_port=health, pages_port=pages, telemetry_port=metrics,
-            own_logs_port=logs,
-        ),
-    )  # fmt: skip
+    doors = f"127.0.0.1:{there.collector.otlp_grpc_port}:{there.gateway.services_port}"
+    here = replace(ports.free_settings(there), agent=replace(there.agent, gateways=(doors,)))
     tokens = tmp_path / "tokens"
-    tokens.write_text("of the whole deployment".replace(" ", "-"))
+    tokens.write_text("of-the-whole-deployment")
     shared = {"OTLP_TOKENS_FILE": str(tokens), "OTLP_TOKEN_FILE": str(tokens), **tls_environment(certificates)}
     with (
         running(tmp_path / "gateway", gateway, there, **shared) as up,
-        running(tmp_path / "agent", agent, here, **shared, OTLP_GRPC_PORT=str(own_grpc)) as down,
+        running(tmp_path / "agent", agent, here, **shared) as down,
     ):
         tls = client(certificates, certificates) if encrypted else None
-        assert post(own_http, "traces", down.headers, tls=tls) == 200
+        assert post(here.collector.otlp_http_port, "traces", down.headers, tls=tls) == 200
         for receiver in ("otlp", "otlp/services"):
             wait_until(
                 lambda: door(up, "otelcol_receiver_accepted_spans_total", receiver),  # noqa: B023 - called at once
@@ -428,62 +428,3 @@ def test_spans_get_from_an_agent_into_both_doors_of_a_gateway(
             )
         for collector in (up, down):
             collector.process.kill()
-
-
-# --- its own log
-
-
-def own_records(store: StubHub) -> list[tuple[str, str]]:
-    """Of every record of a Collector's own log that a store has: whose it is, and what it says."""
-    return [
-        (component, record.body.string_value)
-        for body in list(store.bodies)
-        for resource in body.resource_logs
-        if {item.key: item.value.string_value for item in resource.resource.attributes}.get("service.name") == "otelcol"
-        for scope in resource.scope_logs
-        for component in [
-            next((item.value.string_value for item in scope.scope.attributes if item.key == "otelcol.component.id"), "")
-        ]
-        for record in scope.log_records
-    ]
-
-
-def failures(log: Path, exporter: str) -> int:
-    """How often an exporter has complained on standard error."""
-    return sum(
-        "Exporting failed." in line and f'"otelcol.component.id": "{exporter}"' in line
-        for line in log.read_text().splitlines()
-    )
-
-
-@pytest.mark.parametrize("name", OWN_LOG)
-def test_the_exporters_of_the_own_log_are_those_that_are_left_out_of_it(name: str) -> None:
-    """Statically, for every role that has one; the next test shows that it works."""
-    (pipeline,) = [pipeline for pipeline in made(name).pipelines if pipeline.id == "logs/own"]
-    no_loop = next(step for step in pipeline.processors if step.id == "filter/no_loop")
-    conditions = str(no_loop.config["log_conditions"])
-    assert pipeline.exporters
-    for exporter in pipeline.exporters:
-        assert f'scope.attributes["otelcol.component.id"] == "{exporter.id}"' in conditions
-
-
-def test_its_own_log_is_among_the_logs_without_what_their_exporter_says_of_its_failures(tmp_path: Path) -> None:
-    settings = ports.free_settings()
-    metrics, logs = "otlp_http/prometheus", "otlp_http/loki"
-    with stub_hub(settings.loki.port) as store, running(tmp_path, standalone, settings) as collector:
-        log = collector.process.log
-        ready = ("", "Everything is ready. Begin running and processing data.")
-        wait_until(lambda: own_records(store), lambda seen: ready in seen, 30, "its log is in the store")
-
-        store.status = 503  # type: ignore[assignment]
-        wait_until(lambda: failures(log, logs), lambda seen: seen >= 3, 60, "the exporter of logs complains")
-        told = wait_until(lambda: failures(log, metrics), lambda seen: seen >= 2, 60, "and that of metrics")
-        store.status = 200  # type: ignore[assignment]
-        wait_until(
-            lambda: [text for component, text in own_records(store) if component == metrics and "failed" in text],
-            lambda seen: len(seen) >= told,
-            60,
-            "what the exporter of metrics said in the meantime is in the store",
-        )
-        assert {component for component, _ in own_records(store)} >= {"otlp", "health_check", metrics}
-        assert [text for component, text in own_records(store) if component == logs] == []
