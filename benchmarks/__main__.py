@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import action, lateness, memory, report, scrape, sse, through_hub
+from benchmarks.collector import run as collector
 from benchmarks.stream import run as stream
 
 BENCHMARKS: dict[str, Callable[..., report.Result]] = {
@@ -17,6 +18,7 @@ BENCHMARKS: dict[str, Callable[..., report.Result]] = {
     "stream": stream.run,
     "sse": sse.run,
     "through_hub": through_hub.run,
+    "collector": collector.run,
 }
 
 

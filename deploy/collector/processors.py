@@ -22,8 +22,8 @@ _NANOSECONDS = 1_000_000_000
 # Whole names of keys, so that "token" hides "auth.token" and not "token_count". RE2 syntax.
 _TELLING_KEYS = r"(?i)^(.*[._-])?(password|passwd|pwd|secret|token|api[._-]?key|authorization|cookie|credential)s?$"
 _TELLING_VALUES = (
-    r"(?i)\bbearer\s+[a-z0-9._~+/-]{8,}=*",
-    r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
+    r"(?i)bearer\s+[a-z0-9._~+/-]{8,}=*",
+    r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
     r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}\b",
 )
 
