@@ -25,12 +25,16 @@ setup: $(READY) ## make the project-local environment
 demo: $(READY) ## watch games being observed: make demo DURATION=60
 	@$(BIN)/python -m otel_setup demo --duration $(DURATION) $(ARGS)
 
-tools: $(READY) ## build Collector and Prometheus, fetch Kafka, into a per-user cache (once; some minutes)
+tools: $(READY) ## build or fetch the real programs into a per-user cache (once; a quarter of an hour)
 	@$(BIN)/python -m deploy tools
 
-test: $(READY) ## all tests; builds the real peers first
+# Several processes, each with whole files, so that a broker that many tests share is started once. In the order of the
+# folders: the short files come last, and the processes end together. ARGS="-n 0" is one process.
+PROCESSES := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+test: $(READY) ## all tests, some at a time; builds the real peers first
 	@$(BIN)/python -m deploy tools || echo "Going on without what could not be built; its tests are skipped by name."
-	$(BIN)/python -m pytest -m "not drill" $(ARGS)
+	$(BIN)/python -m pytest -m "not drill" $(PROCESSES) $(ARGS)
 
 # What plays whole games, forks, waits for exports or talks to servers is left to "make test".
 FAST := $(foreach name,asgi testing hub cli test_control_streams.py clients/test_hub.py events/test_stream_properties.py test_signals.py test_exits.py test_lifespan.py test_adopt.py \

@@ -42,9 +42,14 @@ class Item:
 
 def spans(path: Path) -> list[Item]:
     """The spans in a file and in those it was rotated to, in the order of arrival."""
+    return [span for request in _lines(path) for span in spans_of(request)]
+
+
+def spans_of(request: dict[str, Any]) -> list[Item]:
+    """The spans of one request, or of an answer that has its form."""
     return [
         Item(resource, scope, attributes(span), span, {})
-        for resource, scope, body in _scopes(path, "resourceSpans", "scopeSpans")
+        for resource, scope, body in _scopes(request, "resourceSpans", "scopeSpans")
         for span in body.get("spans", [])
     ]
 
@@ -53,22 +58,29 @@ def log_records(path: Path) -> list[Item]:
     """The log records in a file and in those it was rotated to, in the order of arrival."""
     return [
         Item(resource, scope, attributes(record), record, {})
-        for resource, scope, body in _scopes(path, "resourceLogs", "scopeLogs")
+        for request in _lines(path)
+        for resource, scope, body in _scopes(request, "resourceLogs", "scopeLogs")
         for record in body.get("logRecords", [])
     ]
 
 
 def points(path: Path) -> list[Item]:
     """The metric points in a file and in those it was rotated to, in the order of arrival."""
-    result = []
-    for resource, scope, body in _scopes(path, "resourceMetrics", "scopeMetrics"):
-        for metric in body.get("metrics", []):
-            kind = next(kind for kind in POINT_KINDS if kind in metric)
-            head = {"kind": kind, "name": metric["name"], "unit": metric.get("unit", "")}
-            head |= {key: value for key, value in metric[kind].items() if key != "dataPoints"}
-            for point in metric[kind].get("dataPoints", []):
-                result.append(Item(resource, scope, attributes(point), point, head))
-    return result
+    return [
+        Item(resource, scope, attributes(point), point, head)
+        for request in _lines(path)
+        for resource, scope, body in _scopes(request, "resourceMetrics", "scopeMetrics")
+        for metric in body.get("metrics", [])
+        for head, points in (_points(metric),)
+        for point in points
+    ]
+
+
+def _points(metric: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    kind = next(kind for kind in POINT_KINDS if kind in metric)
+    head = {"kind": kind, "name": metric["name"], "unit": metric.get("unit", "")}
+    head |= {key: value for key, value in metric[kind].items() if key != "dataPoints"}
+    return head, metric[kind].get("dataPoints", [])
 
 
 def attributes(body: dict[str, Any]) -> dict[str, Any]:
@@ -91,11 +103,12 @@ def value(encoded: dict[str, Any]) -> Any:
     return None
 
 
-def _scopes(path: Path, resources: str, scopes: str) -> Iterator[tuple[dict[str, Any], str, dict[str, Any]]]:
-    for request in _lines(path):
-        for resource in request.get(resources, []):
-            for scope in resource.get(scopes, []):
-                yield attributes(resource.get("resource", {})), scope.get("scope", {}).get("name", ""), scope
+def _scopes(
+    request: dict[str, Any], resources: str, scopes: str
+) -> Iterator[tuple[dict[str, Any], str, dict[str, Any]]]:
+    for resource in request.get(resources, []):
+        for scope in resource.get(scopes, []):
+            yield attributes(resource.get("resource", {})), scope.get("scope", {}).get("name", ""), scope
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import random
 import socket
+from collections.abc import Iterator
 from dataclasses import fields, replace
+from functools import cache
+from itertools import cycle, islice
 from typing import Any
 
 from deploy.collector.variables import LOOPBACK
@@ -13,24 +17,45 @@ from settings import Settings
 # Below the range from which systems take the ports of outgoing connections (32768 and up on Linux), so that none of
 # those can take a port between its choice here and its use.
 PORT_RANGE = range(20_000, 32_000)
+BLOCK = 500
+"""Ports that one process has to itself: between the choice of a port and its use no other process chooses it."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports of the loopback address on which nothing listens.
+    """Different ports of the loopback address on which nothing listens, chosen in turn: old ones come back last.
 
     :raises RuntimeError: where there are fewer
     """
-    found: list[int] = []
-    for port in random.sample(PORT_RANGE, len(PORT_RANGE)):
-        with socket.socket() as probe:
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == count:
-            return found
-    raise RuntimeError(f"fewer than {count} free ports in {PORT_RANGE}")
+    free = (port for port in islice(_own_ports(), BLOCK - 1) if _is_free(port))
+    found = list(islice(free, count))
+    if len(found) < count:
+        raise RuntimeError(f"fewer than {count} free ports in this process's block of {BLOCK}")
+    return found
+
+
+@cache
+def _own_ports() -> Iterator[int]:
+    """The ports of a block, over and over. The block is of the process that holds its first port."""
+    blocks = PORT_RANGE[::BLOCK]
+    for first in random.sample(blocks, len(blocks)):
+        guard = socket.socket()
+        try:
+            guard.bind((LOOPBACK, first))
+        except OSError:
+            guard.close()
+            continue
+        atexit.register(guard.close)
+        return cycle(range(first + 1, first + BLOCK))
+    raise RuntimeError(f"every block of {BLOCK} ports in {PORT_RANGE} is taken by another process")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
 
 
 def free_settings(settings: Settings | None = None) -> Settings:

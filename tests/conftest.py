@@ -1,11 +1,13 @@
-"""Shared by all tests: the telemetry fixture, and the gate that lets nothing be skipped unnoticed in CI."""
+"""Shared by all tests: the telemetry fixture, the gate that lets nothing be skipped unnoticed in CI, and the turns of
+tests that must run alone."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,31 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(folder.cleanup)
     os.environ["XDG_CONFIG_HOME"] = folder.name
     os.environ["OTEL_SETUP_RUNTIME_DIR"] = str(Path(folder.name) / "run")  # the sockets, too
+    if hasattr(config, "workerinput"):  # one of several processes; the folder above its own is theirs together
+        config.pluginmanager.register(Turns(Path(config.getoption("basetemp")).parent))
+
+
+class Turns:
+    """Between the processes of a run: while a test marked ``alone`` runs, no other does.
+
+    Parameters:
+        folder: which they have in common.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._door, self._room = ((folder / name).open("w") for name in ("door.lock", "room.lock"))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # outside of the time that a test may take
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        alone = item.get_closest_marker("alone") is not None
+        fcntl.flock(self._door, fcntl.LOCK_EX)  # whoever waits to be alone stands in the door
+        fcntl.flock(self._room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(self._door, fcntl.LOCK_UN)
+        try:
+            return (yield)
+        finally:
+            fcntl.flock(self._room, fcntl.LOCK_UN)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -41,8 +41,8 @@ def storage(settings: Settings, name: str, waiting: str) -> Component:
                 "cleanup_on_start": True,
             },
         },
-        why=f"What waits for {waiting} survives a restart. A damaged file is set aside and a new one begun, and the "
-        "space of a long queue is given back once it has drained.",
+        why=f"What waits for {waiting} survives a restart. A new file is begun where a damaged one can be told from a "
+        "sound one, and the space of a long queue is given back once it has drained.",
     )
 
 

@@ -26,6 +26,8 @@ def environment() -> dict[str, str]:
         "GOFLAGS": "-mod=mod",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
+        # The compiler collects its garbage less often: a twelfth less work, for more memory.
+        "GOGC": os.environ.get("GOGC", "400"),
     }
 
 

@@ -22,6 +22,7 @@ print(json.dumps({{name: times.thread for name, times in measured.items()}}))
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_an_action_costs_less_than_twice_what_it_costs_by_hand() -> None:
     # A process of its own, whose providers and caches are nobody else's. Rounds of both by turns; the lower quartile,
     # because what else the machine does can only make a round slower.

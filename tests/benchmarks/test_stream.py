@@ -70,6 +70,7 @@ def test_a_goal_is_met_by_the_median() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_hundred_readers_cost_less_than_a_hundred_queues() -> None:
     """The goals are 1.8 times one by one, and 5 times in batches."""
     there = {name: fanout.PEERS[name] for name in (fanout.ONE, fanout.BATCH, fanout.QUEUE, fanout.REPLACED)}
@@ -80,6 +81,7 @@ def test_a_hundred_readers_cost_less_than_a_hundred_queues() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_readers_that_an_event_does_not_concern_cost_nothing() -> None:
     """The goal is below twice. Asked one by one, three hundred take thirty times what ten do."""
     there = {selective.OURS: selective.PEERS[selective.OURS]}

@@ -42,11 +42,15 @@ echo "openjdk version \\"$(cat "$STATE/java.version")\\" 2025-01-01" >&2
 
 FAKE_MAVEN = """#!/bin/sh
 for argument; do
-    case "$argument" in -DoutputDirectory=*) lib=${argument#*=} ;; esac
+    case "$argument" in
+    -DoutputDirectory=*) folder=${argument#*=} ;;
+    -Dartifact=io.zipkin:zipkin-server:*:jar:exec) jar=zipkin-server-exec.jar ;;
+    esac
 done
-grep -q '<artifactId>kafka_2.13</artifactId>' pom.xml || exit 3
+[ -n "$jar" ] || grep -q '<artifactId>kafka_2.13</artifactId>' pom.xml || exit 3
 if [ -e "$STATE/fail" ]; then echo "Could not find artifact" ; exit 1; fi
-mkdir -p "$lib"
+mkdir -p "$folder"
+[ -z "$jar" ] || echo "the program" > "$folder/$jar"
 """
 
 
@@ -63,7 +67,7 @@ class Machine:
             (programs / name).chmod(0o755)
         self.say(version="1.99.0")
         (self.state / "java.version").write_text("21.0.1")
-        self._environment = {
+        self.environment = {
             **os.environ,
             "PATH": f"{programs}:{tools_without_java(home)}",
             "JAVA_HOME": "",
@@ -82,7 +86,7 @@ class Machine:
         return subprocess.Popen(
             [sys.executable, "-m", "deploy", "tools", *arguments],
             cwd=build.ROOT,
-            env=self._environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -103,7 +107,7 @@ def tools_without_java(home: Path) -> Path:
     """A folder of what the scripts call, so that a machine's own Java and Maven are not found."""
     folder = home / "system"
     folder.mkdir()
-    for name in ("sh", "cat", "chmod", "mkdir", "grep", "sleep"):
+    for name in ("sh", "cat", "chmod", "dirname", "mkdir", "grep", "sleep"):
         (folder / name).symlink_to(shutil.which(name) or name)
     return folder
 
@@ -133,11 +137,8 @@ def test_a_second_run_builds_nothing(machine: Machine) -> None:
 
 
 def test_the_list_says_what_is_built_without_building(machine: Machine) -> None:
-    assert machine.run("--list") == (
-        0,
-        "otelcol not built\nprometheus not built\npromtool not built\nkafka not built\n",
-        "",
-    )
+    programs = ["otelcol", "prometheus", "promtool", "alertmanager", "amtool", "jaeger", "loki", "kafka", "zipkin"]
+    assert machine.run("--list") == (0, "".join(f"{program} not built\n" for program in programs), "")
     assert machine.otelcol() is None
 
 
@@ -199,12 +200,25 @@ def test_kafka_is_fetched_and_its_launcher_put_beside_it(machine: Machine) -> No
     assert (launcher.parent / "lib").is_dir()
 
 
-def test_a_fetch_that_fails_says_what_maven_said(machine: Machine) -> None:
+def test_zipkin_is_fetched_and_its_launcher_starts_what_was_fetched(machine: Machine) -> None:
+    code, _, err = machine.run("zipkin")
+    assert code == 0, err
+    launcher = tools.find("zipkin", machine.cache)
+    assert launcher is not None
+    (machine.programs / "java").write_text('#!/bin/sh\necho "$@"\n')
+    said = subprocess.run([launcher, "-Xmx1m"], capture_output=True, text=True, check=True, env=machine.environment)
+    options, _, jar = said.stdout.strip().partition(" -jar ")
+    assert options == "-Xmx1m"
+    assert Path(jar).read_text() == "the program\n"
+
+
+@pytest.mark.parametrize("program", ["kafka", "zipkin"])
+def test_a_fetch_that_fails_says_what_maven_said(machine: Machine, program: str) -> None:
     (machine.state / "fail").touch()
-    code, _, err = machine.run("kafka")
+    code, _, err = machine.run(program)
     assert code == 1
     assert "Could not find artifact" in err
-    assert tools.find("kafka", machine.cache) is None
+    assert tools.find(program, machine.cache) is None
 
 
 @pytest.mark.parametrize(
@@ -252,7 +266,7 @@ def test_a_killed_build_leaves_no_program_and_no_second_build_beside_it(machine:
 def test_an_unknown_tool_is_refused_with_the_known_ones(machine: Machine) -> None:
     code, _, err = machine.run("grafana")
     assert code == 2
-    assert "unknown tool grafana; there are collector, prometheus, kafka" in err
+    assert "unknown tool grafana; there are collector, prometheus, alertmanager, jaeger, loki, kafka, zipkin" in err
 
 
 def test_prometheus_releases_map_to_their_module_versions() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "proof"
+PRODUCT = ("otel_setup", "deploy", "settings")
 
 
 class Finding(NamedTuple):
@@ -56,5 +57,6 @@ def _commit() -> str:
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "otel_setup")
-    return git("rev-parse", "--short=12", "HEAD") + (", with uncommitted changes of otel_setup" if changed else "")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", *PRODUCT)
+    unsaid = f", with uncommitted changes of {' or '.join(PRODUCT)}" if changed else ""
+    return git("rev-parse", "--short=12", "HEAD") + unsaid

@@ -75,7 +75,7 @@ class Reader:
                 time.sleep(0.05)  # the hub is away
 
     def _read_once(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SOON)
         try:
             headers = {"Last-Event-ID": self.cursor} if self.cursor else {}
             connection.request("GET", f"/events/stream?{self.query}", headers=headers)

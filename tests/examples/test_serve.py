@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,15 +12,10 @@ from typing import Any
 
 import pytest
 
+from deploy.ports import free_ports
 from examples.common.client import get_text
 from examples.common.record import Record, expected
 from tests.examples.support import check_everyone_counted_once, of, read_facts
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -50,7 +44,7 @@ async def test_sigterm_in_mid_game_leaves_a_balanced_record(
 ) -> None:
     players: Any = importlib.import_module(f"examples.{game}.players")
     recording: Any = importlib.import_module(f"examples.{game}.record")
-    port, path = free_port(), tmp_path / "record.jsonl"
+    [port], path = free_ports(1), tmp_path / "record.jsonl"
     address = f"127.0.0.1:{port}"
     command = [sys.executable, "-m", f"examples.{game}", "serve", "--port", str(port), "--speed", "20"]
     server = await asyncio.create_subprocess_exec(*command, "--record", str(path))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from deploy.ports import free_ports
 from tests.otel_setup.receiver import REQUESTS
 
 LOGS, METRICS, TRACES = "/v1/logs", "/v1/metrics", "/v1/traces"
@@ -55,9 +56,7 @@ class FaultyCollector:
         self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
         self._ending = threading.Event()
-        self.port = 0
-        self.start()  # takes a port, which stays its own
-        self.stop()
+        [self.port] = free_ports(1)  # nobody else takes it while nobody answers there
 
     @property
     def url(self) -> str:
@@ -100,7 +99,6 @@ class FaultyCollector:
                 """A client that went away is part of the test."""
 
         self._server = Server(("127.0.0.1", self.port), Handler)
-        self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from deploy.ports import free_ports
 from tests.otel_setup.diagnosis.certificates import Pair
 
 
@@ -105,5 +106,4 @@ def closes(connection: socket.socket) -> None:
 
 def silent_port() -> int:
     """A port on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
+    return free_ports(1)[0]

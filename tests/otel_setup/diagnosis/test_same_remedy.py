@@ -67,7 +67,7 @@ async def test_the_log_and_the_check_agree(
         remedy = next(step["remedy"] for step in json.loads(capsys.readouterr().out)["steps"] if step["remedy"])
         with fresh_telemetry():
             telemetry = otel_setup.configure(
-                collector=url, protocol=protocol, traces=False, metrics=False, export_timeout=1.5, control_socket=False
+                collector=url, protocol=protocol, traces=False, metrics=False, export_timeout=4, control_socket=False
             )
             for room in range(3):
                 await get_enterprise_monitor().record_room_created(f"r{room}")

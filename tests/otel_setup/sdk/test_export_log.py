@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import socket
 import time
 
 import pytest
 
 import otel_setup
+from deploy.ports import free_ports
 from otel_setup.sdk.export_log import ExportLog, reason_in
 from otel_setup.testing import Recorded
 from tests.otel_setup.receiver import receiving
@@ -51,8 +51,7 @@ def test_what_a_server_said_cannot_break_the_line_nor_show_a_password(caplog: py
 
 @pytest.fixture
 def silent_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
+    return free_ports(1)[0]
 
 
 async def test_a_dead_collector_is_said_in_one_line_and_the_sdk_repeats_nothing(
