@@ -147,14 +147,21 @@ def only_events() -> Component:
 
 
 def event_names() -> Component:
-    """Makes the name of an event an attribute, by which it can be counted."""
+    """Makes the name of an event an attribute, and the text of an event that has none."""
+    named = 'log.event_name != ""'
     return Component(
         "processors",
         "transform/event_name",
         {
             "error_mode": "ignore",
-            "log_statements": [f'set(log.attributes["{EVENT_NAME}"], log.event_name)'],
+            "log_statements": _groups(
+                [
+                    f'set(log.attributes["{EVENT_NAME}"], log.event_name) where {named}',
+                    f"set(log.body, log.event_name) where {named} and log.body == nil",
+                ]
+            ),
         },
+        why="Loki keeps no names of events, and the count connector counts by attributes alone.",
     )
 
 

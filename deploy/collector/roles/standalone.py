@@ -68,17 +68,18 @@ def kept(settings: Settings, catalogue: Catalogue, source: Component) -> Pipelin
 
 def logs(settings: Settings, catalogue: Catalogue) -> list[Pipeline]:
     """All log records; those that are events go to the hub, and are counted, as well."""
-    events, counts = connectors.forward("events"), connectors.event_counts(catalogue)
+    taken_in, counts = connectors.forward("logs"), connectors.event_counts(catalogue)
     pipelines = [
         Pipeline(
             "logs",
             (receivers.otlp(settings),),
             common.taken_in(settings, "logs"),
-            (*common.sent(settings, "logs", exporters.loki(settings)), events),
+            common.sent(settings, "logs", taken_in),
         ),
-        Pipeline("logs/counted", (events,), (processors.only_events(), processors.event_names()), (counts,)),
+        Pipeline("logs/stored", (taken_in,), (processors.event_names(),), (exporters.loki(settings),)),
+        Pipeline("logs/counted", (taken_in,), (processors.only_events(), processors.event_names()), (counts,)),
         Pipeline("metrics/events", (counts,), (processors.cumulative(settings),), (exporters.prometheus(settings),)),
     ]
     if settings.hub.enabled:
-        pipelines.append(Pipeline("logs/events", (events,), (processors.only_events(),), (exporters.hub(settings),)))
+        pipelines.append(Pipeline("logs/events", (taken_in,), (processors.only_events(),), (exporters.hub(settings),)))
     return pipelines
