@@ -1,12 +1,13 @@
-"""Command line: ``python -m deploy tools|build``."""
+"""Command line: ``python -m deploy tools|build|up|status|down``."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
-from deploy import build, tools
+from deploy import build, stack, tools
 from deploy.collector.check import ConfigurationError
 from deploy.tools.recipes import RECIPES
 from otel_setup.catalogue import Catalogue
@@ -20,15 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
 
     build_command = commands.add_parser("build", help="write the configuration files that this project generates")
-    build_command.add_argument(
-        "--settings",
-        type=Path,
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="a settings file, over the defaults; given again, a file over those before it",
-    )
-    add_game_options(build_command)
+    _add_inputs(build_command)
     build_command.add_argument("--out", type=Path, metavar="DIR", default=build.ROOT, help="instead of this checkout")
     build_command.add_argument("--check", action="store_true", help="write nothing; exit 1 and show what would change")
 
@@ -37,16 +30,94 @@ def main(arguments: list[str] | None = None) -> int:
     tools_command.add_argument("--list", action="store_true", help="say what is built and where, and build nothing")
     tools_command.add_argument("--cache", type=Path, metavar="DIR", help="not $OTEL_SETUP_CACHE or ~/.cache/otel-setup")
 
+    up_command = commands.add_parser("up", help="start a Collector and its stores on this machine, in the background")
+    keep_command = commands.add_parser("keep", help="what `up` runs in the background: the same, in this process")
+    for command in (up_command, keep_command):
+        command.add_argument(
+            "role", nargs="?", default="standalone", help="what the Collector is for (default: %(default)s)"
+        )
+        _add_inputs(command)
+    status_command = commands.add_parser("status", help="what of it runs; exit 1 where something does not")
+    down_command = commands.add_parser("down", help="stop it, the Collector first")
+    for command in (up_command, keep_command, status_command, down_command):
+        command.add_argument("--data", type=Path, metavar="DIR", help="where it keeps everything (default: the cache)")
+
     options = parser.parse_args(arguments)
-    if options.command == "build":
+    if options.command == "status":
+        return run_status(stack.data_dir(options.data))
+    if options.command == "down":
+        return run_down(stack.data_dir(options.data))
+    if options.command in ("build", "up", "keep"):
         try:
             catalogue = catalogue_of(options.model, options.prefix)
         except OptionError as problem:
-            build_command.error(str(problem))
-        return run_build(options.settings, catalogue, options.out, options.check)
+            parser.error(str(problem))
+        if options.command == "build":
+            return run_build(options.settings, catalogue, options.out, options.check)
+        return run_stack(options, catalogue)
     if unknown := [name for name in options.names if name not in RECIPES]:
         tools_command.error(f"unknown tool {', '.join(unknown)}; there are {', '.join(RECIPES)}")
     return run_tools(options.names or list(RECIPES), options.list, options.cache)
+
+
+def _add_inputs(command: argparse.ArgumentParser) -> None:
+    """What everything is generated from."""
+    command.add_argument(
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a settings file, over the defaults; given again, a file over those before it",
+    )
+    add_game_options(command)
+
+
+def run_stack(options: argparse.Namespace, catalogue: Catalogue) -> int:
+    """Start the stack of a role: in the background, or with ``keep`` in this process."""
+    folder = stack.data_dir(options.data)
+    inputs = [f"--settings={file.resolve()}" for file in options.settings]
+    inputs += [f"--{name}={value}" for name in ("model", "prefix") if (value := getattr(options, name))]
+    try:
+        settings = load(*options.settings)
+        if options.command == "keep":
+            stack.keep(options.role, settings, catalogue, folder)
+            return 0
+        state = stack.up(options.role, settings, catalogue, folder, inputs)
+    except (SettingsError, ConfigurationError, stack.StackError) as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    except (stack.ProcessError, tools.ToolError, TimeoutError) as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    run_status(folder)
+    print("\nA game server on this machine reports to it with")
+    for name, value in state["environment"].items():
+        print(f"  export {name}={shlex.quote(value)}")
+    return 0
+
+
+def run_status(folder: Path) -> int:
+    """Print what runs; 1 where something does not."""
+    found = stack.status(folder)
+    if found is None:
+        print(f"nothing runs in {folder}: python -m deploy up")
+        return 1
+    widths = [max(len(row[column]) for row in found) for column in range(len(found[0]))]
+    for row in found:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    return 0 if all(state in ("ok", "runs") for _, state, _, _ in found) else 1
+
+
+def run_down(folder: Path) -> int:
+    """Stop what runs."""
+    try:
+        ended = stack.down(folder)
+    except TimeoutError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    print("stopped" if ended else f"nothing runs in {folder}")
+    return 0
 
 
 def run_build(settings_files: list[Path], catalogue: Catalogue, out: Path, check: bool) -> int:

@@ -134,13 +134,18 @@ class Stack:
 
     def server_environment(self) -> dict[str, str]:
         """Environment variables by which a game server on this machine reports to this stack."""
-        # In this variable a value is written as in a URL (OpenTelemetry specification, "Protocol Exporter").
-        headers = ",".join(f"{name}={quote(value)}" for name, value in self.collector.headers.items())
-        return {
-            **self.prometheus.settings.server_environment(),
-            "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector.otlp_http,
-            **({"OTEL_EXPORTER_OTLP_HEADERS": headers} if headers else {}),
-        }
+        return server_environment(self.prometheus.settings, self.collector)
+
+
+def server_environment(settings: Settings, collector: Collector) -> dict[str, str]:
+    """Environment variables by which a game server on this machine reports to a Collector."""
+    # In this variable a value is written as in a URL (OpenTelemetry specification, "Protocol Exporter").
+    headers = ",".join(f"{name}={quote(value)}" for name, value in collector.headers.items())
+    return {
+        **settings.server_environment(),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.otlp_http,
+        **({"OTEL_EXPORTER_OTLP_HEADERS": headers} if headers else {}),
+    }
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def free_ports(count: int) -> list[int]:
 
     :raises RuntimeError: where there are fewer
     """
-    free = (port for port in islice(_own_ports(), BLOCK - 1) if _is_free(port))
+    free = (port for port in islice(_own_ports(), BLOCK - 1) if is_free(port))
     found = list(islice(free, count))
     if len(found) < count:
         raise RuntimeError(f"fewer than {count} free ports in this process's block of {BLOCK}")
@@ -49,7 +49,8 @@ def _own_ports() -> Iterator[int]:
     raise RuntimeError(f"every block of {BLOCK} ports in {PORT_RANGE} is taken by another process")
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nothing listens on a port of the loopback address."""
     with socket.socket() as probe:
         try:
             probe.bind((LOOPBACK, port))
@@ -61,9 +62,9 @@ def _is_free(port: int) -> bool:
 def free_settings(settings: Settings | None = None) -> Settings:
     """Settings on free ports; the Collector also writes metrics to a file, to be compared with."""
     base = settings or Settings()
-    free = iter(free_ports(sum(len(_ports(section)) for section in _sections(base).values())))
+    free = iter(free_ports(sum(len(ports_of(section)) for section in _sections(base).values())))
     moved = {
-        name: replace(section, **{port: next(free) for port in _ports(section)})
+        name: replace(section, **{port: next(free) for port in ports_of(section)})
         for name, section in _sections(base).items()
     }
     result = replace(base, **moved)
@@ -74,5 +75,6 @@ def _sections(settings: Settings) -> dict[str, Any]:
     return {each.name: getattr(settings, each.name) for each in fields(settings)}
 
 
-def _ports(section: Any) -> list[str]:
+def ports_of(section: Any) -> list[str]:
+    """The names of a section's ports."""
     return [each.name for each in fields(section) if each.metadata.get("is_port")]

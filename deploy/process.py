@@ -34,11 +34,15 @@ class QueryError(RuntimeError):
 
 @dataclass(frozen=True)
 class Process:
-    """A running program and the file that its output goes to."""
+    """A running program and the file that its output goes to.
+
+    :param ready: the URL that answers 200 where it is well; empty where it has none
+    """
 
     name: str
     log: Path
     child: subprocess.Popen[bytes]
+    ready: str = ""
 
     @property
     def pid(self) -> int:
@@ -89,7 +93,7 @@ def running(
             stderr=output,
             start_new_session=True,
         )
-    process = Process(name, log, child)
+    process = Process(name, log, child, ready if isinstance(ready, str) else "")
     try:
         _await_ready(process, ready)
         yield process
