@@ -57,7 +57,7 @@ class Inbox:
         self.box = box
         self.ready: deque[SystemEvent] = deque()  # fetched ahead; whoever reads may take from it without the lock
         self.from_backlog = 0
-        self.drained_at = -1  # the newest event of all, wanted or not, when nothing was left to give
+        self._drained_at = -1  # the newest event of all, wanted or not, when nothing was left to give
         self.rate = 0.0
         self._filter = event_filter
         self._wishes = wishes
@@ -82,6 +82,8 @@ class Inbox:
             self._left_ready = len(ready)
             return fetched, None
         self._left_ready = 0
+        if box is not None and self._drained_at == box.ring.last:
+            return NOTHING  # nobody published anything since it had nothing left
         events = _NONE
         if self._backlog is not None:
             events, pause = self._past(max_n)
@@ -91,7 +93,7 @@ class Inbox:
             wanted = max_n if max_n > self._ahead else self._ahead
             events = box.take(wanted)
             if len(events) < wanted and self._bookmark_seconds is None:
-                self.drained_at = box.ring.last
+                self._drained_at = box.ring.last
             if box.gaps:
                 events = self._noted(events)
         if not events:

@@ -187,8 +187,6 @@ class EventSubscriber:
     def _take(self, max_n: int) -> Taken:
         inbox = self._inbox
         self._last_read = now = self._clock()
-        if inbox.box is not None and inbox.drained_at == inbox.box.ring.last and self.active and not inbox.ready:
-            return NOTHING  # nobody published anything since it had nothing left
         taken = inbox.take(max_n, now)
         if taken is NOTHING and (inbox.box is None or not self.active) and inbox.ended:
             self._shut()

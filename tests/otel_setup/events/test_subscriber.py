@@ -325,6 +325,18 @@ async def test_a_reader_whose_time_is_up_is_not_idle_though_its_task_has_yet_to_
     assert await waiting is None
 
 
+def test_who_asked_in_vain_last_is_idle_since_then(stream: EventStream, clock: Clock) -> None:
+    """What was fetched ahead, and is read by now, does not make a reading of it afterwards."""
+    reader: EventSubscriber = run_without_waiting(stream.subscribe())
+    for _ in range(3):
+        stream.append(event())
+    for _ in range(3):
+        assert run_without_waiting(reader.get_event(timeout=0)) is not None
+    assert run_without_waiting(reader.get_event(timeout=0)) is None
+    clock.pass_minutes(31)
+    assert run_without_waiting(stream.cleanup_inactive_subscribers()) == 1
+
+
 def test_a_reader_whose_loop_is_closed_does_not_wait_any_more(stream: EventStream, clock: Clock) -> None:
     loop = asyncio.new_event_loop()
     reader: EventSubscriber = loop.run_until_complete(stream.subscribe())
