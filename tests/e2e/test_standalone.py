@@ -22,6 +22,7 @@ from deploy.collector.roles import standalone
 from deploy.jaeger import Jaeger
 from deploy.loki import Loki
 from deploy.process import http_get, wait_until
+from otel_setup.testing import fresh_telemetry
 from settings import Settings, parse
 from tests.e2e.play import play_everything
 from tests.e2e.test_hub import hub_process
@@ -72,6 +73,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         running_loki(folder, settings) as loki,
         hub_process(settings, folder),
         native.running_collector(settings, folder / "collector", prometheus.url, role=standalone) as collector,
+        fresh_telemetry(),
     ):
         telemetry = otel_setup.configure(
             service=SERVICE,
@@ -89,8 +91,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 
 
 def test_metrics_are_in_prometheus(played: Deployment) -> None:
-    ((_, completed),) = played.prometheus.wait_for("liap_tui_games_completed_total", timeout=SOON)
-    assert completed == 1
+    played.prometheus.wait_for("liap_tui_games_completed_total == 1", timeout=SOON)
     played.prometheus.wait_for('system_memory_usage_bytes{job="host"}', timeout=SOON)
     played.prometheus.wait_for('up{job="otelcol"} == 1', timeout=SOON)
 
