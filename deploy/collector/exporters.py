@@ -31,6 +31,9 @@ FOR_EVER = "8760h"
 
 _OTLP = ("otlp_grpc", "otlp_http")
 
+# A tenth of the Collector's time less than gzip's default level, for requests that are little larger.
+_FAST_GZIP = {"compression": "gzip", "compression_params": {"level": 1}}
+
 
 def _queue(settings: Settings, storage: Component, seconds: float, consumers: int) -> dict[str, object]:
     return {
@@ -53,6 +56,7 @@ def prometheus(settings: Settings) -> Component:
             # `endpoint` is completed by /v1/metrics.
             "endpoint": f"{url}/api/v1/otlp",
             "timeout": "10s",
+            **_FAST_GZIP,
             "sending_queue": _queue(settings, storage, settings.metric_batch_seconds, consumers=1),
             "retry_on_failure": RETRY,
         },
@@ -125,6 +129,7 @@ def loki(settings: Settings) -> Component:
             # `endpoint` is completed by /v1/logs.
             "endpoint": f"{v.env(v.LOKI_URL, f'http://{v.LOOPBACK}:{settings.loki.port}')}/otlp",
             "timeout": "10s",
+            **_FAST_GZIP,
             "sending_queue": _queue(settings, storage, settings.store_batch_seconds, consumers=4),
             "retry_on_failure": RETRY,
         },
@@ -207,6 +212,7 @@ def _hub(settings: Settings, sending: Mapping[str, object], why: str, uses: tupl
             "endpoint": v.env(v.HUB_URL, f"http://{v.LOOPBACK}:{settings.hub.port}"),
             "headers": {"Authorization": f"Bearer {v.env(v.HUB_TOKEN, '')}"},
             "timeout": "10s",
+            **_FAST_GZIP,
             "sending_queue": sending,
             "retry_on_failure": EVENT_RETRY,
         },
