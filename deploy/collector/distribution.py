@@ -18,6 +18,7 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "otlp": f"{CORE}/receiver/otlpreceiver",
     },
     "processors": {
+        "batch": f"{CORE}/processor/batchprocessor",
         "delta_to_cumulative": f"{CONTRIB}/processor/deltatocumulativeprocessor",
         "filter": f"{CONTRIB}/processor/filterprocessor",
         "memory_limiter": f"{CORE}/processor/memorylimiterprocessor",

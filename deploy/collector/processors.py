@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from deploy.collector import variables as v
+from deploy.collector.exporters import BATCH_MAX_ITEMS, BATCH_MIN_ITEMS
 from deploy.collector.graph import Component
 from deploy.collector.own_telemetry import SERVICE
 from deploy.duration import duration
@@ -227,6 +228,22 @@ def tail_sampling(settings: Settings, catalogue: Catalogue) -> Component:
         },
         why="Whole traces: failed, marked by a server (an exemplar points to them), illegal transitions, slow for "
         "their kind; of the rest what fits the budget. How a trace was decided is remembered for spans that come late.",
+    )
+
+
+def gathered(settings: Settings) -> Component:
+    """Puts the traces that are kept together again."""
+    return Component(
+        "processors",
+        "batch/kept",
+        {
+            "timeout": duration(settings.store_batch_seconds),
+            "send_batch_size": BATCH_MIN_ITEMS,
+            "send_batch_max_size": BATCH_MAX_ITEMS,
+        },
+        why="Sampling lets go of traces one by one, and each alone would be written to the queue's file by itself, at "
+        "more than twice the processor time. Elsewhere the queue makes the batches, so that what was accepted is "
+        "safe; these spans wait in memory already.",
     )
 
 

@@ -169,7 +169,7 @@ def test_where_kafka_is_comes_from_the_environment(role: str, section: str, tmp_
     assert several[section]["kafka/events"]["brokers"] == ["one:9092", "two:9092"]
 
 
-def test_memory_is_limited_first_wherever_data_comes_in_and_nothing_is_batched_outside_a_queue(generated: Path) -> None:
+def test_memory_is_limited_first_wherever_data_comes_in(generated: Path) -> None:
     for role, tree in trees(generated).items():
         connectors = set(tree.get("connectors", ()))
         for name, pipeline in tree["service"]["pipelines"].items():
@@ -177,7 +177,15 @@ def test_memory_is_limited_first_wherever_data_comes_in_and_nothing_is_batched_o
             limited = [step for step in pipeline["processors"] if step == "memory_limiter"]
             assert pipeline["processors"][: len(limited)] == limited, (role, name)
             assert len(limited) == bool(from_outside), (role, name)
-        assert {step.partition("/")[0] for step in tree["processors"]}.isdisjoint({"batch", "queuebatch"}), role
+
+
+def test_only_traces_that_waited_for_their_decision_are_batched_outside_a_queue(generated: Path) -> None:
+    """A batch in memory was accepted already, and is lost with the process."""
+    for role, tree in trees(generated).items():
+        for name, pipeline in tree["service"]["pipelines"].items():
+            for before, step in zip(["", *pipeline["processors"]], pipeline["processors"], strict=False):
+                if step.partition("/")[0] in {"batch", "queuebatch"}:
+                    assert before == "tail_sampling", (role, name)
 
 
 # Whose samples or events have to stay in order: two requests under way could overtake each other.

@@ -69,8 +69,8 @@ def test_a_role_that_works_is_not_refused() -> None:
             id="an unknown exporter",
         ),
         pytest.param(
-            through(processors=[Component("processors", "batch", {})]),
-            "batch: there is no such processor 'batch'; there are ",
+            through(processors=[Component("processors", "group_by_trace", {})]),
+            "group_by_trace: there is no such processor 'group_by_trace'; there are ",
             id="an unknown processor",
         ),
         pytest.param(

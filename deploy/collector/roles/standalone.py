@@ -61,7 +61,7 @@ def kept(settings: Settings, catalogue: Catalogue, source: Component) -> Pipelin
     return Pipeline(
         "traces/kept",
         (source,),
-        (processors.tail_sampling(settings, catalogue),),
+        (processors.tail_sampling(settings, catalogue), processors.gathered(settings)),
         common.sent(settings, "traces", exporters.jaeger(settings)),
     )
 
