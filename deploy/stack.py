@@ -12,8 +12,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,11 @@ def _hub(settings: Settings, folder: Path) -> AbstractContextManager[Process]:
         f"--port={settings.hub.port}",
         f"--directory={folder / 'log'}",
     ]
-    return running("the hub", command, folder / "hub.log", f"http://{LOOPBACK}:{settings.hub.port}/health")
+    return running("the hub", command, folder / "hub.log", f"{_hub_url(settings)}/health")
+
+
+def _hub_url(settings: Settings) -> str:
+    return f"http://{LOOPBACK}:{settings.hub.port}"
 
 
 def _remote_write(settings: Settings, folder: Path) -> AbstractContextManager[native.Prometheus]:
@@ -114,6 +118,54 @@ def stores_of(role: Role) -> list[Store]:
     return list({store.name: store for store in needed}.values())
 
 
+@dataclass(frozen=True)
+class RunningRole:
+    """A Collector and the stores of its role, on this machine.
+
+    :ivar stores: what runs each of them, by the program's name
+    """
+
+    settings: Settings
+    collector: native.Collector
+    stores: Mapping[str, Any]
+
+    @property
+    def hub_url(self) -> str:
+        """Where the hub is, if the role has one."""
+        return _hub_url(self.settings)
+
+    def server_environment(self) -> dict[str, str]:
+        """Environment variables by which a game server on this machine reports to it."""
+        return native.server_environment(self.settings, self.collector)
+
+
+@contextmanager
+def running_role(name: str, settings: Settings, catalogue: Catalogue, folder: Path) -> Iterator[RunningRole]:
+    """Run a role and its stores until the end of the block, each with its data in a folder of its own.
+
+    :raises StackError: there is no such role here
+    :raises ConfigurationError: the settings make one that cannot work
+    :raises ProcessError: a program does not start
+    """
+    make, role = role_named(name, settings, catalogue)
+    with ExitStack() as everything:
+        stores = {
+            store.name: everything.enter_context(store.start(settings, folder / store.name))
+            for store in stores_of(role)
+        }
+        prometheus = stores.get("prometheus")
+        collector = everything.enter_context(
+            native.running_collector(
+                settings,
+                folder / "collector",
+                None if prometheus is None else prometheus.url,
+                role=make,
+                catalogue=catalogue,
+            )
+        )
+        yield RunningRole(settings, collector, stores)
+
+
 def data_dir(given: Path | None) -> Path:
     """Where everything is kept: ``given``, or a folder of the per-user cache."""
     return (given or cache_dir() / "stack").expanduser().resolve()
@@ -132,7 +184,7 @@ def up(name: str, settings: Settings, catalogue: Catalogue, folder: Path, argume
     stores = stores_of(role)
     if taken := _taken(settings, ["collector", *(store.section for store in stores)]):
         raise StackError(f"taken by other programs: {', '.join(taken)}; other ports go into a settings file")
-    for tool in ("collector", *(store.tool for store in stores if store.tool)):
+    for tool in _tools_of(role):
         tools.build(RECIPES[tool])
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     (folder / STATE).unlink(missing_ok=True)
@@ -158,24 +210,9 @@ def keep(name: str, settings: Settings, catalogue: Catalogue, folder: Path) -> N
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
-    make, role = role_named(name, settings, catalogue)
-    with ExitStack() as everything:
-        running_stores = {
-            store.name: everything.enter_context(store.start(settings, folder / store.name))
-            for store in stores_of(role)
-        }
-        prometheus = running_stores.get("prometheus")
-        collector = everything.enter_context(
-            native.running_collector(
-                settings,
-                folder / "collector",
-                None if prometheus is None else prometheus.url,
-                role=make,
-                catalogue=catalogue,
-            )
-        )
-        everything.callback((folder / STATE).unlink, missing_ok=True)
-        _write(folder, name, settings, {"collector": collector, **running_stores})
+    with running_role(name, settings, catalogue, folder) as role, ExitStack() as at_the_end:
+        at_the_end.callback((folder / STATE).unlink, missing_ok=True)
+        _write(folder, name, role)
         while True:
             signal.pause()
 
@@ -210,7 +247,8 @@ def read(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def _write(folder: Path, name: str, settings: Settings, programs: Mapping[str, Any]) -> None:
+def _write(folder: Path, name: str, role: RunningRole) -> None:
+    programs = {"collector": role.collector, **role.stores}
     processes = {key: getattr(program, "process", program) for key, program in programs.items()}
     state = {
         "pid": os.getpid(),
@@ -219,12 +257,22 @@ def _write(folder: Path, name: str, settings: Settings, programs: Mapping[str, A
             {"name": key, "pid": process.pid, "ready": process.ready, "log": str(process.log)}
             for key, process in processes.items()
         ],
-        "environment": native.server_environment(settings, programs["collector"]),
+        "environment": role.server_environment(),
     }
     partial = folder / f"{STATE}.partial"
     partial.touch(mode=0o600)  # it holds a token
     partial.write_text(json.dumps(state, indent=2) + "\n")
     partial.rename(folder / STATE)
+
+
+def missing_tools(name: str, settings: Settings, catalogue: Catalogue) -> list[str]:
+    """What ``python -m deploy tools`` has to build yet for a role to run; errors as of :func:`role_named`."""
+    _, role = role_named(name, settings, catalogue)
+    return [tool for tool in _tools_of(role) if any(tools.find(program) is None for program in RECIPES[tool].binaries)]
+
+
+def _tools_of(role: Role) -> list[str]:
+    return ["collector", *(store.tool for store in stores_of(role) if store.tool)]
 
 
 def _end(number: int, _frame: object) -> None:
@@ -257,4 +305,17 @@ def _health(program: Mapping[str, Any]) -> str:
     return "ok" if code == _OK else f"answers {code}"
 
 
-__all__ = ["ProcessError", "StackError", "data_dir", "down", "keep", "role_named", "status", "stores_of", "up"]
+__all__ = [
+    "ProcessError",
+    "RunningRole",
+    "StackError",
+    "data_dir",
+    "down",
+    "keep",
+    "missing_tools",
+    "role_named",
+    "running_role",
+    "status",
+    "stores_of",
+    "up",
+]

@@ -6,7 +6,7 @@ The places are the ones an operator looks at: /metrics of the process, what the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from examples.reconcile import Reconciliation, Values, from_exposition, from_samples, reconcile
@@ -14,7 +14,7 @@ from otel_setup.catalogue import Catalogue, Kind
 from otel_setup.prometheus import default_exposition
 
 if TYPE_CHECKING:
-    from deploy.native import Collector, Prometheus, Stack
+    from deploy.native import Collector, Prometheus
 
 SETTLE_SECONDS = 20.0
 """How long Collector and Prometheus may take to have everything."""
@@ -48,22 +48,12 @@ def prometheus_account(prometheus: Prometheus, prefix: str) -> Values:
 
 
 def reconciled(
-    expected: Callable[[], Values], catalogue: Catalogue, stack: Stack | None, timeout: float = SETTLE_SECONDS
+    expected: Callable[[], Values], sources: Mapping[str, Callable[[], Values]], timeout: float = SETTLE_SECONDS
 ) -> Reconciliation:
     """Compares the game's record with every place there is, until all agree or ``timeout`` seconds are over."""
     deadline = time.monotonic() + timeout
-    for result in _comparisons(expected, catalogue, stack):
-        if result.equal or stack is None or time.monotonic() > deadline:
+    while True:
+        result = reconcile(expected(), {name: account() for name, account in sources.items()})
+        if result.equal or time.monotonic() > deadline:
             return result
         time.sleep(_POLL_SECONDS)
-    raise AssertionError("comparisons never end")
-
-
-def _comparisons(expected: Callable[[], Values], catalogue: Catalogue, stack: Stack | None) -> Iterator[Reconciliation]:
-    prefix = f"{catalogue.prefix}_"
-    while True:
-        sources = {"/metrics": metrics_account(prefix)}
-        if stack is not None:
-            sources["Collector"] = collector_account(stack.collector, catalogue)
-            sources["Prometheus"] = prometheus_account(stack.prometheus, prefix)
-        yield reconcile(expected(), sources)

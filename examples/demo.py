@@ -1,7 +1,8 @@
 """The demo: games are played on a small server, and one watches how they are observed.
 
-With a built Collector and Prometheus everything goes through them; without, everything stays in this process. At the
-end the game's own record is held against every place that claims to know what happened.
+With the programs that ``python -m deploy tools`` builds, everything goes through a Collector to Prometheus, Jaeger,
+Loki and the hub; without, everything stays in this process. At the end the game's own record is held against every
+place that claims to know what happened.
 """
 
 from __future__ import annotations
@@ -9,20 +10,23 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from urllib.parse import urlencode
 
 import otel_setup
-from deploy import tools
-from deploy.native import Stack, running_stack
+from deploy import stack
+from deploy.collector.variables import LOOPBACK
 from deploy.ports import free_settings
-from examples.accounts import reconciled
+from deploy.process import POLL_SECONDS, http_get
+from examples.accounts import SETTLE_SECONDS, metrics_account, prometheus_account, reconciled
 from examples.common.pace import parse_speed
 from examples.common.record import expected
 from examples.common.serving import running
@@ -31,11 +35,16 @@ from examples.liap_tui.record import LiapTuiRecord
 from examples.liap_tui.server import build_app
 from examples.liap_tui.services import Settings as GameSettings
 from examples.liap_tui.summary import summary
+from examples.reconcile import Values
+from otel_setup.catalogue import Catalogue, M, build
 from otel_setup.cli.event_lines import is_noise, render_event
-from settings import HubSettings, Settings
+from otel_setup.game_model import LIAP_TUI
+from settings import parse
 
 SERVICE = "liap-tui"
-NEEDED = ("otelcol", "prometheus")
+ROLE = "standalone"
+INTERVAL_SECONDS = 2.0
+_LOKI_QUERY = {"query": f'{{service_name="{SERVICE}"}}'}
 DEFAULT_SECONDS = 60.0
 DEFAULT_SPEED = 12.0
 TARGET_POINTS = 12
@@ -50,8 +59,9 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the demo; the exit code is 1 where any account differs from the record."""
     args = _parser().parse_args(arguments)
     screen = _Screen(color=args.color if args.color is not None else sys.stdout.isatty())
-    with _stack(args.local, screen) as stack:
-        return asyncio.run(_demo(args, screen, stack))
+    catalogue = build(LIAP_TUI)
+    with _deployment(args.local, screen, catalogue) as role:
+        return asyncio.run(_demo(args, screen, catalogue, role))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,9 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--duration", type=float, default=DEFAULT_SECONDS, metavar="S", help="seconds (%(default)s)")
     parser.add_argument("--speed", type=parse_speed, default=DEFAULT_SPEED, metavar="X", help="times real time")
     parser.add_argument("--seed", type=int, default=0, help="for every random choice")
-    parser.add_argument(
-        "--local", action="store_true", help="use no Collector and Prometheus even where they are built"
-    )
+    parser.add_argument("--local", action="store_true", help="use no Collector and no stores even where they are built")
     parser.add_argument("--color", action=argparse.BooleanOptionalAction, help="colours (where it is a terminal)")
     parser.add_argument("--all", action="store_true", help="show every event, broadcasts and queued actions too")
     return parser
@@ -86,31 +94,35 @@ class _Screen:
 
 
 @contextlib.contextmanager
-def _stack(local: bool, screen: _Screen) -> Iterator[Stack | None]:
-    missing = [program for program in NEEDED if tools.find(program) is None]
+def _deployment(local: bool, screen: _Screen, catalogue: Catalogue) -> Iterator[stack.RunningRole | None]:
+    """What stands behind the game, where it is built and wanted."""
+    settings = free_settings(parse({"metrics": {"export_interval_seconds": INTERVAL_SECONDS}}))
+    missing = stack.missing_tools(ROLE, settings, catalogue)
     if local or missing:
-        if missing and not local:
-            screen.say("No Collector and Prometheus are built, so everything stays in this process.")
-            screen.say("To see it go through them: python -m deploy tools   (once, some 6 minutes)")
+        if not local:
+            screen.say(f"Not built: {', '.join(missing)}. So everything stays in this process.")
+            screen.say("To see it go through a Collector to its stores: python -m deploy tools   (once, half an hour)")
         yield None
         return
-    screen.say("Starting a Collector and a Prometheus …", _DIM)
+    screen.say("Starting a Collector, Prometheus, Jaeger, Loki and the hub …", _DIM)
     with (
         tempfile.TemporaryDirectory(prefix="otel-setup-demo-") as folder,
-        running_stack(free_settings(Settings(hub=HubSettings(enabled=False))), Path(folder)) as stack,
+        stack.running_role(ROLE, settings, catalogue, Path(folder)) as role,
     ):
-        yield stack
+        yield role
 
 
-async def _demo(args: argparse.Namespace, screen: _Screen, stack: Stack | None) -> int:
-    if stack is not None:
-        os.environ.update(stack.server_environment())
-    telemetry = otel_setup.configure(service=SERVICE, collector=None if stack else False, metric_interval=2.0)
+async def _demo(args: argparse.Namespace, screen: _Screen, catalogue: Catalogue, role: stack.RunningRole | None) -> int:
+    if role is not None:
+        os.environ.update(role.server_environment())
+    telemetry = otel_setup.configure(
+        service=SERVICE, collector=None if role else False, metric_interval=INTERVAL_SECONDS
+    )
     monitor = otel_setup.get_enterprise_monitor()
     record = LiapTuiRecord()
     app = build_app(monitor, record, GameSettings(speed=args.speed, seed=args.seed, target=TARGET_POINTS, illegal=0.1))
     async with running(app) as address:
-        _say_where(screen, address, stack)
+        _say_where(screen, address, catalogue, role)
         screen.title(f"Events, live, for {args.duration:g} s (Ctrl-C ends sooner)")
         await _watch(args, screen, record, monitor, address)
         screen.say("The players leave; the last rooms close …", _DIM)
@@ -119,26 +131,50 @@ async def _demo(args: argparse.Namespace, screen: _Screen, stack: Stack | None) 
     screen.title("What happened, by the game's own record")
     screen.say(summary(record))
     await asyncio.to_thread(telemetry.flush)
-    result = await asyncio.to_thread(reconciled, lambda: expected(record), telemetry.core.catalogue, stack)
+    prefix = f"{catalogue.prefix}_"
+    sources: dict[str, Callable[[], Values]] = {"/metrics": lambda: metrics_account(prefix)}
+    if role is not None:
+        prometheus = role.stores["prometheus"]
+        sources["Prometheus"] = lambda: prometheus_account(prometheus, prefix)
+    result = await asyncio.to_thread(reconciled, lambda: expected(record), sources)
     screen.title("The same, by everybody who watched")
     screen.say(result.render())
+    await asyncio.to_thread(telemetry.shutdown)
+    complete = role is None or await asyncio.to_thread(_events_arrived, screen, role, monitor.event_stream.total_events)
     failures = app.state.lobby.services.failures
     for failure in failures:
         screen.say(f"the example server failed: {failure!r}")
-    await asyncio.to_thread(telemetry.shutdown)
-    return 0 if result.equal and not failures else 1
+    return 0 if result.equal and complete and not failures else 1
 
 
-def _say_where(screen: _Screen, address: str, stack: Stack | None) -> None:
+def _events_arrived(screen: _Screen, role: stack.RunningRole, published: int) -> bool:
+    """Whether the hub has as many events as this process has published."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while (arrived := _at_the_hub(role)) != published and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    screen.say(f"{published:,} events published, {arrived:,} of them at the hub", "" if arrived == published else _BOLD)
+    return arrived == published
+
+
+def _at_the_hub(role: stack.RunningRole) -> int:
+    _, body = http_get(f"{role.hub_url}/producers")
+    return int(json.loads(body)["totals"].get("delivered", 0))
+
+
+def _say_where(screen: _Screen, address: str, catalogue: Catalogue, role: stack.RunningRole | None) -> None:
     screen.title("Where to look")
-    screen.say(f"  game server    ws://{address}/ws/lobby")
-    screen.say(f"  its metrics    http://{address}/metrics")
-    if stack is not None:
-        query = "/api/v1/query?query=liap_tui_games_active"
-        screen.say(
-            f"  Collector      {stack.collector.otlp_http} (OTLP/HTTP), its own metrics {stack.collector.telemetry_url}"
-        )
-        screen.say(f"  Prometheus     {stack.prometheus.url}{query}")
+    places = {"game server": f"ws://{address}/ws/lobby", "its metrics": f"http://{address}/metrics"}
+    if role is not None:
+        collector, settings = role.collector, role.settings
+        places |= {
+            "Collector": f"{collector.otlp_http} (OTLP/HTTP), its own metrics {collector.telemetry_url}",
+            "Prometheus": f"{role.stores['prometheus'].url}/api/v1/query?query={catalogue[M.GAMES_ACTIVE].prometheus}",
+            "Jaeger": f"http://{LOOPBACK}:{settings.jaeger.query_port}/api/traces?service={SERVICE}",
+            "Loki": f"http://{LOOPBACK}:{settings.loki.port}/loki/api/v1/query_range?{urlencode(_LOKI_QUERY)}",
+            "hub": f"{role.hub_url}/events?since=oldest, {role.hub_url}/views/rooms",
+        }
+    for what, where in places.items():
+        screen.say(f"  {what:<14} {where}")
 
 
 async def _watch(
