@@ -9,6 +9,7 @@ from pathlib import Path
 
 from deploy import build, stack, tools
 from deploy.collector.check import ConfigurationError
+from deploy.tools.linked import linked_modules
 from deploy.tools.recipes import RECIPES
 from otel_setup.catalogue import Catalogue
 from otel_setup.cli.options import OptionError, add_game_options, catalogue_of
@@ -28,6 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     tools_command = commands.add_parser("tools", help="build or fetch the real programs into a per-user cache")
     tools_command.add_argument("names", nargs="*", metavar="TOOL", help=f"of {', '.join(RECIPES)} (default: all)")
     tools_command.add_argument("--list", action="store_true", help="say what is built and where, and build nothing")
+    tools_command.add_argument(
+        "--modules", action="store_true", help="print what each program is linked from, with checksums"
+    )
     tools_command.add_argument("--cache", type=Path, metavar="DIR", help="not $OTEL_SETUP_CACHE or ~/.cache/otel-setup")
 
     up_command = commands.add_parser("up", help="start a Collector and its stores on this machine, in the background")
@@ -57,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         return run_stack(options, catalogue)
     if unknown := [name for name in options.names if name not in RECIPES]:
         tools_command.error(f"unknown tool {', '.join(unknown)}; there are {', '.join(RECIPES)}")
-    return run_tools(options.names or list(RECIPES), options.list, options.cache)
+    return run_tools(options.names or list(RECIPES), options.list, options.cache, options.modules)
 
 
 def _add_inputs(command: argparse.ArgumentParser) -> None:
@@ -137,14 +141,18 @@ def run_build(settings_files: list[Path], catalogue: Catalogue, out: Path, check
     return 0
 
 
-def run_tools(names: list[str], list_only: bool, cache: Path | None) -> int:
-    """Build, or list, the named tools; prints one ``program path`` line each on standard output."""
+def run_tools(names: list[str], list_only: bool, cache: Path | None, modules: bool) -> int:
+    """Build, or list, the named tools; prints one ``program path`` line each on standard output, or its modules."""
     try:
         for name in names:
             if not list_only:
                 tools.build(RECIPES[name], cache)
             for program in RECIPES[name].binaries:
-                print(program, tools.find(program, cache) or "not built", flush=True)
+                path = tools.find(program, cache)
+                if modules and path:
+                    print(*linked_modules(path), sep="\n", flush=True)
+                else:
+                    print(program, path or "not built", flush=True)
     except tools.ToolError as problem:
         print(problem, file=sys.stderr)
         return 2 if isinstance(problem, tools.ToolchainMissingError) else 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -134,11 +136,28 @@ def test_every_component_of_the_configuration_is_in_the_built_collector(generate
 
 def test_the_built_collector_holds_exactly_the_manifests_components() -> None:
     in_binary = yaml.safe_load(run(require("otelcol"), "components").stdout)
-    manifest = yaml.safe_load((COMMITTED / "manifest.yaml").read_text())
     for section in SECTIONS:
-        wanted = {component["gomod"] for component in manifest[section]}
+        wanted = {component["gomod"] for component in manifest()[section]}
         assert {component["module"] for component in in_binary[section]} == wanted, section
-    assert in_binary["buildinfo"]["version"] == manifest["dist"]["version"]
+    assert in_binary["buildinfo"]["version"] == manifest()["dist"]["version"]
+
+
+def manifest() -> dict[str, Any]:
+    tree = yaml.safe_load((COMMITTED / "manifest.yaml").read_text())
+    assert isinstance(tree, dict)
+    return tree
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="other systems need other modules")
+def test_the_built_collector_is_linked_from_the_modules_on_record() -> None:
+    require("otelcol")
+    said = subprocess.run(
+        [sys.executable, "-m", "deploy", "tools", "collector", "--modules"], check=True, capture_output=True, text=True
+    ).stdout
+    wanted = {component["gomod"] for section in SECTIONS for component in manifest()[section]}
+    assert wanted <= {" ".join(line.split()[:2]) for line in said.splitlines()}, "else it is not read right"
+    again = "python -m deploy tools collector --modules > collector-config/modules.txt"
+    assert said == (COMMITTED / "modules.txt").read_text(), f"if that is meant: {again}, and read the diff"
 
 
 def resolved(role: str, tmp_path: Path, folder: Path = COMMITTED, **environment: str) -> dict[str, Any]:
