@@ -58,6 +58,7 @@ check: $(READY) ## lint, types, and that generated files are as generated
 	$(BIN)/mypy
 	$(BIN)/python -m otel_setup catalogue --format markdown --out docs/reference --check
 	$(BIN)/python -m deploy build --check
+	$(BIN)/python -m alerts build --check
 
 format: $(READY) ## format the code
 	$(BIN)/ruff format .
@@ -66,6 +67,7 @@ format: $(READY) ## format the code
 generate: $(READY) ## write the generated files again
 	$(BIN)/python -m otel_setup catalogue --format markdown --out docs/reference
 	$(BIN)/python -m deploy build
+	$(BIN)/python -m alerts build
 	$(BIN)/python -m tests.docs.file_tables
 
 lock: $(READY) ## resolve requirements.lock anew

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from deploy import build, stack, tools
 from deploy.collector.check import ConfigurationError
+from deploy.generating import add_inputs, add_outputs, write_or_compare
 from deploy.tools.linked import linked_modules
 from deploy.tools.recipes import RECIPES
 from otel_setup.catalogue import Catalogue
-from otel_setup.cli.options import OptionError, add_game_options, catalogue_of
+from otel_setup.cli.options import OptionError, catalogue_of
 from settings import SettingsError, load
 
 
@@ -22,9 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
 
     build_command = commands.add_parser("build", help="write the configuration files that this project generates")
-    _add_inputs(build_command)
-    build_command.add_argument("--out", type=Path, metavar="DIR", default=build.ROOT, help="instead of this checkout")
-    build_command.add_argument("--check", action="store_true", help="write nothing; exit 1 and show what would change")
+    add_inputs(build_command)
+    add_outputs(build_command)
 
     tools_command = commands.add_parser("tools", help="build or fetch the real programs into a per-user cache")
     tools_command.add_argument("names", nargs="*", metavar="TOOL", help=f"of {', '.join(RECIPES)} (default: all)")
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument(
             "role", nargs="?", default="standalone", help="what the Collector is for (default: %(default)s)"
         )
-        _add_inputs(command)
+        add_inputs(command)
     status_command = commands.add_parser("status", help="what of it runs; exit 1 where something does not")
     down_command = commands.add_parser("down", help="stop it, the Collector first")
     for command in (up_command, keep_command, status_command, down_command):
@@ -62,19 +62,6 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown := [name for name in options.names if name not in RECIPES]:
         tools_command.error(f"unknown tool {', '.join(unknown)}; there are {', '.join(RECIPES)}")
     return run_tools(options.names or list(RECIPES), options.list, options.cache, options.modules)
-
-
-def _add_inputs(command: argparse.ArgumentParser) -> None:
-    """What everything is generated from."""
-    command.add_argument(
-        "--settings",
-        type=Path,
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="a settings file, over the defaults; given again, a file over those before it",
-    )
-    add_game_options(command)
 
 
 def run_stack(options: argparse.Namespace, catalogue: Catalogue) -> int:
@@ -131,14 +118,7 @@ def run_build(settings_files: list[Path], catalogue: Catalogue, out: Path, check
     except (SettingsError, ConfigurationError) as problem:
         print(problem, file=sys.stderr)
         return 2
-    if check:
-        diff = build.drift(files, out)
-        print(diff, end="")
-        return 1 if diff else 0
-    changed = build.write(files, out)
-    for name in files:
-        print(f"{'wrote' if name in changed else 'unchanged'} {name}")
-    return 0
+    return write_or_compare(files, out, compare=check)
 
 
 def run_tools(names: list[str], list_only: bool, cache: Path | None, modules: bool) -> int:

@@ -10,7 +10,7 @@ from deploy.duration import duration
 from deploy.yaml_text import document
 from settings import Settings
 
-COLLECTOR_JOB = "otelcol"
+COLLECTOR_JOB, HUB_JOB = "otelcol", "hub"
 FEATURES = ("exemplar-storage", "created-timestamp-zero-ingestion")
 
 
@@ -29,19 +29,21 @@ def config(settings: Settings) -> str:
             "exemplars": {"max_exemplars": prometheus.max_exemplars},
         },
         "scrape_configs": [
-            {
-                "job_name": COLLECTOR_JOB,
-                "static_configs": [{"targets": [f"{LOOPBACK}:{settings.collector.telemetry_port}"]}],
-            }
+            _scraped(COLLECTOR_JOB, settings.collector.telemetry_port),
+            *([_scraped(HUB_JOB, settings.hub.port)] if settings.hub.enabled else []),
         ],
     }
     comments = {
         ("otlp",): "Game metrics are pushed by the Collector. Dots become underscores and units and _total are "
         "appended, as on a server's own /metrics, so that a query means the same by either way.",
         ("storage", "tsdb"): "What waited in the Collector's queue during an outage is older than what came meanwhile.",
-        ("scrape_configs",): "Only the Collector itself is scraped.",
+        ("scrape_configs",): "Only the Collector itself and the hub are scraped.",
     }
     return document(tree, "Prometheus, fed by the Collector over OTLP.", comments)
+
+
+def _scraped(job: str, port: int) -> dict[str, object]:
+    return {"job_name": job, "static_configs": [{"targets": [f"{LOOPBACK}:{port}"]}]}
 
 
 def arguments(settings: Settings, config_file: Path, data_dir: Path, features: Sequence[str] = FEATURES) -> list[str]:

@@ -6,6 +6,7 @@ computed, never set a second time: see the properties of :class:`Settings`.
 
 from __future__ import annotations
 
+from settings.alerts import AlertSettings, ObjectiveSettings
 from settings.loader import SettingsError, load, parse
 from settings.schema import (
     AgentSettings,
@@ -27,6 +28,7 @@ from settings.schema import (
 
 __all__ = [
     "AgentSettings",
+    "AlertSettings",
     "AlertmanagerSettings",
     "CollectorSettings",
     "EventSettings",
@@ -37,6 +39,7 @@ __all__ = [
     "KafkaSettings",
     "LokiSettings",
     "MetricSettings",
+    "ObjectiveSettings",
     "PrometheusSettings",
     "Settings",
     "SettingsError",

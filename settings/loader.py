@@ -109,7 +109,7 @@ def _wrong(value: object, kind: object, bounds: typing.Mapping[str, Any]) -> str
         return _wrong_number(value, kind is int, bounds["minimum"], bounds["maximum"])
     if kind is str:
         right = isinstance(value, str) and re.fullmatch(bounds["pattern"], value)
-        return None if right else "expected a word of letters, digits, dots, dashes and underscores"
+        return None if right else f"expected {bounds['expected']}"
     words = bounds.get("words")
     if isinstance(value, list) and all(
         isinstance(item, str) and item and (not words or item in words) for item in value

@@ -4,27 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-HIGHEST_PORT = 65535
+from settings.alerts import AlertSettings
+from settings.fields import number, port, word
+
 SIGNALS = ("traces", "metrics", "logs")
-WORD = r"[A-Za-z0-9][A-Za-z0-9._-]{0,200}"
-"""What Kafka accepts as the name of a topic, less what would need quotes somewhere."""
-
-
-def number(default: float, minimum: float = 1, maximum: float | None = None) -> Any:
-    """A numeric setting and the bounds that the loader holds it to."""
-    return field(default=default, metadata={"minimum": minimum, "maximum": maximum})
-
-
-def port(default: int) -> Any:
-    """A TCP port."""
-    return field(default=default, metadata={"minimum": 1, "maximum": HIGHEST_PORT, "is_port": True})
-
-
-def word(default: str) -> Any:
-    """A name that goes into files of several formats as it is."""
-    return field(default=default, metadata={"pattern": WORD})
 
 
 @dataclass(frozen=True)
@@ -320,6 +304,7 @@ class Settings:
     loki: LokiSettings = LokiSettings()
     zipkin: ZipkinSettings = ZipkinSettings()
     alertmanager: AlertmanagerSettings = AlertmanagerSettings()
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     hub: HubSettings = HubSettings()
     kafka: KafkaSettings = KafkaSettings()
 

@@ -25,12 +25,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from deploy import alertmanager, build, jaeger, loki, zipkin
+from deploy.generating import ROOT
 from deploy.process import QueryError, wait_until
 from settings import Settings, parse
 from tests.support.backends import running_alertmanager, running_jaeger, running_loki, running_zipkin
 from tests.support.peers import free_settings, require
 
-COMMITTED = build.ROOT / build.BACKENDS_DIR
+COMMITTED = ROOT / build.BACKENDS_DIR
 INSTANCE = str(uuid.uuid4())
 RESOURCE = Resource.create(
     {

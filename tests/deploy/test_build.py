@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy import build
+from deploy import build, prometheus
 from deploy.__main__ import main
 from deploy.collector import distribution
 from deploy.collector.graph import Component, Pipeline, Role
+from deploy.generating import ROOT, write
 from deploy.yaml_text import document
 from settings import Settings, parse
 from tests.deploy.collectors import otelcol, run
@@ -28,8 +29,10 @@ ROLES = (
     *("zipkin", "remote-write", "files"),
 )
 UNTESTED = ("clickhouse", "s3")
+RECORDED = "modules.txt"
+"""What a built Collector says of itself."""
 FILES = ("manifest.yaml", "prometheus.yml", *(f"{role}.yaml" for role in (*ROLES, *UNTESTED)))
-COMMITTED = build.ROOT / "collector-config"
+COMMITTED = ROOT / "collector-config"
 SECTIONS = ("receivers", "processors", "exporters", "connectors", "extensions")
 
 # What changes every generated file that settings can change.
@@ -55,7 +58,7 @@ def generated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     if request.param == "committed":
         return COMMITTED
     folder = tmp_path_factory.mktemp("other")
-    build.write(build.generated(parse(OTHER_SETTINGS)), folder)
+    write(build.generated(parse(OTHER_SETTINGS)), folder)
     return folder / "collector-config"
 
 
@@ -88,7 +91,7 @@ def test_check_fails_with_a_diff_where_a_file_was_edited(tmp_path: Path, capsys:
 
 @pytest.mark.parametrize("seed", ["0", "1"])
 def test_every_run_writes_the_same_bytes(tmp_path: Path, seed: str) -> None:
-    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(build.ROOT)}
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}
     done = run(sys.executable, "-m", "deploy", "build", "--out", tmp_path, environment=environment)
     assert done.returncode == 0, done.stderr
     for name in FILES:
@@ -96,7 +99,7 @@ def test_every_run_writes_the_same_bytes(tmp_path: Path, seed: str) -> None:
 
 
 def test_nothing_generated_lies_about_unchecked() -> None:
-    assert sorted(path.name for path in COMMITTED.iterdir()) == sorted(FILES)
+    assert sorted(path.name for path in COMMITTED.iterdir()) == sorted((*FILES, RECORDED))
 
 
 @pytest.mark.parametrize("role", [*ROLES, *UNTESTED])
@@ -157,7 +160,7 @@ def test_the_built_collector_is_linked_from_the_modules_on_record() -> None:
     wanted = {component["gomod"] for section in SECTIONS for component in manifest()[section]}
     assert wanted <= {" ".join(line.split()[:2]) for line in said.splitlines()}, "else it is not read right"
     again = "python -m deploy tools collector --modules > collector-config/modules.txt"
-    assert said == (COMMITTED / "modules.txt").read_text(), f"if that is meant: {again}, and read the diff"
+    assert said == (COMMITTED / RECORDED).read_text(), f"if that is meant: {again}, and read the diff"
 
 
 def resolved(role: str, tmp_path: Path, folder: Path = COMMITTED, **environment: str) -> dict[str, Any]:
@@ -361,7 +364,9 @@ def test_promtool_would_refuse_a_wrong_key(tmp_path: Path) -> None:
     assert run(require("promtool"), "check", "config", broken).returncode != 0
 
 
-def test_prometheus_scrapes_the_collector_where_it_listens() -> None:
+def test_prometheus_scrapes_the_collector_and_the_hub_where_they_listen() -> None:
     scraped = yaml.safe_load((COMMITTED / "prometheus.yml").read_text())["scrape_configs"]
     targets = [target for job in scraped for static in job["static_configs"] for target in static["targets"]]
-    assert targets == [f"127.0.0.1:{Settings().collector.telemetry_port}"]
+    assert targets == [f"127.0.0.1:{port}" for port in (Settings().collector.telemetry_port, Settings().hub.port)]
+    without = yaml.safe_load(prometheus.config(parse({"hub": {"enabled": False}})))["scrape_configs"]
+    assert [job["job_name"] for job in without] == ["otelcol"], "a hub that is not there would be an alert"

@@ -17,6 +17,7 @@ import yaml
 
 from deploy import build, native, ports
 from deploy.collector.roles import agent, files, gateway
+from deploy.generating import ROOT
 from deploy.process import http_get, wait_until
 from settings import Settings, parse
 from tests.deploy.collectors import (
@@ -46,7 +47,7 @@ WRITE = "GOLDEN"
 
 def resolved(name: str, folder: Path, **environment: str) -> Any:
     """A generated file as the Collector resolves it, with its own defaults and without secrets."""
-    config = build.ROOT / build.COLLECTOR_DIR / f"{name}.yaml"
+    config = ROOT / build.COLLECTOR_DIR / f"{name}.yaml"
     done = otelcol("print-config", config, folder, "--mode=redacted", **environment)
     assert done.returncode == 0, done.stderr
     return yaml.safe_load(done.stdout)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy import build, tools, versions
+from deploy import tools, versions
+from deploy.generating import ROOT
 from deploy.process import wait_until
 
 GO_MINIMUM = ".".join(map(str, versions.GO_MINIMUM))
@@ -85,7 +86,7 @@ class Machine:
         """Start ``python -m deploy tools``."""
         return subprocess.Popen(
             [sys.executable, "-m", "deploy", "tools", *arguments],
-            cwd=build.ROOT,
+            cwd=ROOT,
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from deploy import build
+from deploy.generating import ROOT
 
 # Of the exporters' README and configuration in opentelemetry-collector-contrib, and of exporterhelper's README for what
 # all exporters share.
@@ -74,7 +75,7 @@ def paths(tree: dict[str, Any], above: str = "") -> Iterator[str]:
 
 @pytest.mark.parametrize("role", DOCUMENTED)
 def test_only_documented_keys_are_used_and_the_file_says_that_it_is_untested(role: str) -> None:
-    text = (build.ROOT / build.COLLECTOR_DIR / f"{role}.yaml").read_text()
+    text = (ROOT / build.COLLECTOR_DIR / f"{role}.yaml").read_text()
     exporter, documented = DOCUMENTED[role]
     used = set(paths(yaml.safe_load(text)["exporters"][exporter]))
     assert used <= documented
@@ -83,5 +84,5 @@ def test_only_documented_keys_are_used_and_the_file_says_that_it_is_untested(rol
 
 
 def test_no_other_role_is_untested() -> None:
-    for file in (build.ROOT / build.COLLECTOR_DIR).glob("*.yaml"):
+    for file in (ROOT / build.COLLECTOR_DIR).glob("*.yaml"):
         assert ("UNTESTED" in file.read_text()) == (file.stem in DOCUMENTED), file.name

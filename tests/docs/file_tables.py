@@ -16,7 +16,7 @@ from tests.docs.markdown import ROOT
 PAGE = ROOT / "docs" / "architecture.md"
 BEGIN = "<!-- files: written by `python -m tests.docs.file_tables` from the modules' docstrings -->"
 END = "<!-- end of files -->"
-PACKAGES = ("otel_setup", "settings", "deploy")
+PACKAGES = ("otel_setup", "settings", "deploy", "alerts")
 """Packages whose every module is listed."""
 _SENTENCE = re.compile(r"(.*?[.!?])(?:\s|$)", re.DOTALL)
 

@@ -169,9 +169,8 @@ def test_what_is_shown_is_in_the_style_of_the_house(checkout: Checkout, title: s
 
 
 def test_what_the_page_has_no_how_to_for_it_says() -> None:
-    assert "do not exist yet" in PAGE.text.split("## Add a panel, add an alert")[1]
+    assert "does not exist yet" in PAGE.text.split("## Add a panel")[1]
     assert not (ROOT / "grafana").exists(), "the dashboards are there: write the how-to"
-    assert not (ROOT / "alerts").exists(), "the alert rules are there: write the how-to"
 
 
 def test_an_insertion_keeps_the_distance_and_needs_one_place() -> None:

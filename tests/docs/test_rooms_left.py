@@ -18,7 +18,8 @@ def absent(*folders: str) -> Callable[[Recorded], bool]:
 
 
 MISSING: dict[str, Callable[[Recorded], bool]] = {
-    "Alert rules, dashboards": absent("alerts", "grafana"),
+    "runbooks, Alertmanager's routes, the canary": absent("docs/runbooks", "examples/canary"),
+    "Dashboards, container": absent("grafana", "docker"),
 }
 
 

@@ -1,0 +1,1 @@
+"""Alerts and recording rules, generated from the catalogue: ``python -m alerts build|check``."""
