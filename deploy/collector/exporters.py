@@ -76,11 +76,13 @@ def remote_write(settings: Settings) -> Component:
             "timeout": duration(60 * settings.prometheus.out_of_order_minutes),
             "remote_write_queue": {"enabled": True, "queue_size": settings.collector.queue_items},
             "retry_on_failure": RETRY,
-            "resource_to_telemetry_conversion": {"enabled": False},
+            "translation_strategy": "UnderscoreEscapingWithSuffixes",
+            "disable_scope_info": True,
         },
         why="Its queue is in memory: this exporter has none on disk, so what waits is lost with the process. Where "
         "that matters use Prometheus's OTLP endpoint. The timeout is of all tries of a request together: as long as a "
-        "store may be away before it would refuse the samples as too old.",
+        "store may be away before it would refuse the samples as too old. Names are those that Prometheus makes of "
+        "OTLP. When a sum began is not told, so that the first value of a new series is no increase.",
     )
 
 

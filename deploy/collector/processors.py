@@ -111,6 +111,26 @@ def labels(settings: Settings) -> tuple[Component, ...]:
     return (Component("processors", "resource/labels", {"attributes": attributes}, why="Labels of this deployment."),)
 
 
+def promoted(settings: Settings) -> Component:
+    """Makes those resource attributes labels of every series that Prometheus makes labels where it gets OTLP."""
+    return Component(
+        "processors",
+        "transform/promoted",
+        {
+            "error_mode": "ignore",
+            "metric_statements": _groups(
+                [
+                    f'set({point}, resource.attributes["{name}"]) where {point} == nil'
+                    for name in settings.prometheus.promoted_attributes
+                    for point in [f'datapoint.attributes["{name}"]']
+                ]
+            ),
+        },
+        why="Remote write tells of no resource but in target_info. With these, names and labels are those that "
+        "Prometheus makes of OTLP, and a query means the same by either way.",
+    )
+
+
 def limits(settings: Settings) -> Component:
     """Cuts what is too long."""
     longest = settings.collector.attribute_characters

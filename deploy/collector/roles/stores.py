@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.collector import exporters, receivers
+from deploy.collector import exporters, processors, receivers
 from deploy.collector.graph import Component, Pipeline, Role, Signal
 from deploy.collector.roles import common
 from otel_setup.catalogue import Catalogue
@@ -22,7 +22,7 @@ def remote_write(settings: Settings, _catalogue: Catalogue) -> Role:
     pipeline = Pipeline(
         "metrics",
         (receivers.otlp(settings),),
-        common.taken_in(settings, "metrics"),
+        (*common.taken_in(settings, "metrics"), processors.promoted(settings)),
         (exporters.remote_write(settings),),
     )
     return common.role(
