@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alerts.parts import Alert, Group, Severity
+from alerts.parts import Alert, Group, Severity, Team
 from alerts.query import INSTANCE, JOB, MINUTE, Query
 from alerts.text import affected
 from deploy.prometheus import COLLECTOR_JOB, HUB_JOB
@@ -17,7 +17,7 @@ def rules(query: Query) -> Group:
     alerts = [_watchdog(), _down("CollectorDown", COLLECTOR_JOB, query), _servers_gone(query), _stalled(query)]
     if query.settings.hub.enabled:
         alerts.append(_down("HubDown", HUB_JOB, query))
-    return Group("absence", tuple(alerts))
+    return Group("absence", tuple(alerts), Team.PLATFORM)
 
 
 def _watchdog() -> Alert:

@@ -20,6 +20,15 @@ class Severity(StrEnum):
     """Nothing; it tells that alerts arrive."""
 
 
+class Team(StrEnum):
+    """Whose alert it is; a deployment may send each team's alerts elsewhere."""
+
+    GAME = "game"
+    """Who runs the game servers."""
+    PLATFORM = "platform"
+    """Who runs what watches them."""
+
+
 @dataclass(frozen=True)
 class Recording:
     """A recording rule.
@@ -46,7 +55,7 @@ class Alert:
     :param summary: one sentence without numbers, the same for every instance
     :param description: what is so, with numbers; a template of Prometheus
     :param panel: draws the expression and its threshold
-    :param labels: beside the severity
+    :param labels: beside the severity and the team
     :param why: a comment above it
     """
 
@@ -64,10 +73,14 @@ class Alert:
 
 @dataclass(frozen=True)
 class Group:
-    """Rules that are evaluated one after the other, each seeing what those before it recorded."""
+    """Rules that are evaluated one after the other, each seeing what those before it recorded.
+
+    :param team: whose alerts they are
+    """
 
     name: str
     rules: tuple[Recording | Alert, ...]
+    team: Team = Team.GAME
 
     @property
     def alerts(self) -> tuple[Alert, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from alerts.parts import Alert, Group, Severity
+from alerts.parts import Alert, Group, Severity, Team
 from alerts.query import INSTANCE, JOB, MINUTE, Query, number
 from alerts.text import affected, percent
 from deploy.collector import own_metrics as own
@@ -19,7 +19,7 @@ EXPORTER = "exporter"
 
 def rules(query: Query) -> Group:
     """The alerts."""
-    return Group("pipeline", tuple(_alerts(query)))
+    return Group("pipeline", tuple(_alerts(query)), Team.PLATFORM)
 
 
 def _alerts(query: Query) -> Iterator[Alert]:

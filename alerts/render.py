@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alerts.parts import Alert, Group, Recording
+from alerts.parts import Alert, Group, Recording, Team
 from alerts.query import span
 from deploy.yaml_text import document
 from settings import Settings
@@ -34,10 +34,10 @@ def kubernetes(groups: Sequence[Group], settings: Settings, name: str) -> str:
 
 
 def _group(group: Group, settings: Settings) -> dict[str, object]:
-    return {"name": group.name, "rules": [as_rule(rule, settings) for rule in group.rules]}
+    return {"name": group.name, "rules": [as_rule(rule, settings, group.team) for rule in group.rules]}
 
 
-def as_rule(rule: Recording | Alert, settings: Settings) -> dict[str, object]:
+def as_rule(rule: Recording | Alert, settings: Settings, team: Team) -> dict[str, object]:
     """One rule as Prometheus wants it."""
     if isinstance(rule, Recording):
         labels = {"labels": dict(rule.labels)} if rule.labels else {}
@@ -50,7 +50,7 @@ def as_rule(rule: Recording | Alert, settings: Settings) -> dict[str, object]:
         "expr": rule.expr,
         **held,
         **kept,
-        "labels": {"severity": str(rule.severity), **rule.labels},
+        "labels": {"severity": str(rule.severity), "team": str(team), **rule.labels},
         "annotations": message(rule, settings),
     }
 

@@ -11,6 +11,7 @@ async with monitor.monitor_state_transition("game123", "PREPARATION", "DECLARATI
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from otel_setup.asgi import (
@@ -157,9 +158,29 @@ __all__ = [
 ]
 
 
+_GENERATORS = {"create_alert_rules": "alerts.groups"}
+"""What runs from a checkout of the project alone: the wheel holds the runtime."""
+
+
+def _from_a_checkout(name: str) -> Any:
+    module = _GENERATORS[name]
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as missing:
+        package = module.partition(".")[0]
+        if (missing.name or "").partition(".")[0] == package:
+            raise ImportError(
+                f"{name}() belongs to the generators, which an installed package does not hold: "
+                f"run it from a checkout of the project, in its top folder"
+            ) from missing
+        raise ImportError(f"{name}() needs {missing.name}: pip install 'otel-setup[generate]'") from missing
+
+
 def __getattr__(name: str) -> Any:
     if name == "prometheus_router":  # needs FastAPI, which only those who mount it must have
         from otel_setup import prometheus
 
         return prometheus.prometheus_router
+    if name in _GENERATORS:
+        return _from_a_checkout(name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -68,6 +68,8 @@ def test_it_works_where_it_is_installed(wheel: Path, tmp_path: Path) -> None:
     where = run("-c", "import otel_setup; print(otel_setup.__file__); otel_setup.get_enterprise_monitor().core")
     assert where.stdout.strip() == str(site / "otel_setup" / "__init__.py"), where.stderr
     assert run("-m", "otel_setup", "catalogue").returncode == 0
+    alerts = run("-c", "import otel_setup; otel_setup.create_alert_rules()")
+    assert "belongs to the generators, which an installed package does not hold" in alerts.stderr
     demo = run("-m", "otel_setup", "demo")
     assert (demo.returncode, demo.stderr.strip()) == (
         2,
