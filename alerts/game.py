@@ -107,7 +107,7 @@ def _stuck(query: Query) -> Alert:
     leaves = f"avg_over_time({LEFT}[{window}]) * {seconds} + 1"
     return Alert(
         name="PhaseStuck",
-        expr=f"{stay}\n/ ({leaves})\n/ {USUAL} > {number(query.settings.alerts.stuck_times_usual)}",
+        expr=f"{stay}\n/ ({leaves})\n/ ({USUAL} > 0) > {number(query.settings.alerts.stuck_times_usual)}",
         severity=Severity.WARNING,
         hold_seconds=5 * MINUTE,
         summary="Games stay in a phase far longer than usual.",

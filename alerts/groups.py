@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alerts import absence, aliases, game, pipeline, runtime, seed, slo
+from alerts import absence, aliases, canary, game, pipeline, runtime, seed, slo
 from alerts.parts import Alert, Group
 from alerts.query import Query
 from alerts.render import as_rule
@@ -16,7 +16,7 @@ def groups(settings: Settings, catalogue: Catalogue) -> tuple[Group, ...]:
     :raises alerts.query.QueryError: where a rule asks for what the game's catalogue does not have
     """
     query = Query(catalogue, settings)
-    return tuple(part.rules(query) for part in (slo, absence, game, runtime, pipeline, seed, aliases))
+    return tuple(part.rules(query) for part in (slo, absence, canary, game, runtime, pipeline, seed, aliases))
 
 
 def alerts(settings: Settings, catalogue: Catalogue) -> tuple[Alert, ...]:

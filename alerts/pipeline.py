@@ -23,7 +23,7 @@ def rules(query: Query) -> Group:
 
 
 def _alerts(query: Query) -> Iterator[Alert]:
-    filled = f"{own.QUEUE_SIZE.name} / {own.QUEUE_CAPACITY.name}"
+    filled = f"{own.QUEUE_SIZE.name} / ({own.QUEUE_CAPACITY.name} > 0)"
     some = query.settings.alerts.queue_percent / 100
     queue = "the queue of {{ $labels.exporter }} for {{ $labels.data_type }}"
     yield Alert(

@@ -54,10 +54,11 @@ def _alerts(query: Query) -> Iterator[Alert]:
         why="An empty evening is no fault: only where players wait.",
     )
     lost = query.increase(M.PLAYERS_DISCONNECTED, 10 * MINUTE)
+    there = f"{lost} + {query.now(M.CONNECTIONS_ACTIVE)}"
     yield Alert(
         name="ConnectionDrops",
         expr=f"{lost} > {LEAST_DROPPED}\n"
-        f"and {lost} / ({lost} + {query.now(M.CONNECTIONS_ACTIVE)}) > {number(given.connection_drops_percent / 100)}",
+        f"and {lost} / ({there} > 0) > {number(given.connection_drops_percent / 100)}",
         severity=Severity.WARNING,
         hold_seconds=2 * MINUTE,
         summary="Players lose their connections during games.",

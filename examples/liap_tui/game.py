@@ -70,6 +70,7 @@ class Game:
         services: Services,
         broadcast: Broadcast,
         on_failure: Callable[[Exception], None],
+        target: int,
     ) -> None:
         self.id = game_id
         self.phase = Phase.WAITING
@@ -78,6 +79,7 @@ class Game:
         self._seats = {seat.name: seat for seat in seats}
         self._declared_seats = {seat.name: seat.is_bot for seat in seats}
         self._services = services
+        self._target = target
         self._record, self._monitor, self._pace = services.record, services.monitor, services.pace
         self._broadcast = broadcast
         self._deals = seeded(services.settings.seed, game_id, "deals")
@@ -280,13 +282,13 @@ class Game:
         self._record.round_scored(self.id, table.number, sum(table.captured.values()))
         await self._monitor.record_round_completed(self.id, round_number=table.number)
         await self._show()
-        decided = rules.winners(self.scores, self._services.settings.target)
+        decided = rules.winners(self.scores, self._target)
         after = Phase.GAME_OVER if decided else Phase.PREPARATION
         self._later(SCORING, lambda: self._move(after))
 
     async def _enter_game_over(self) -> None:
         await self._finish_loop()
-        winners = rules.winners(self.scores, self._services.settings.target)
+        winners = rules.winners(self.scores, self._target)
         self.live = False
         self._record.game_completed(self.id, self._declared_seats, winners)
         await self._monitor.record_game_end(

@@ -24,12 +24,24 @@ class Lobby:
         self._quiet = asyncio.Event()
         self._quiet.set()
 
-    async def create_room(self, host: str) -> Room:
-        """Open a room with its host."""
+    async def create_room(self, host: str, target: object = None) -> Room:
+        """Open a room with its host.
+
+        Parameters:
+            target: points that end its game, for a short one; the server's own where not given.
+
+        Raises:
+            Refused: if the target is no number of points, or more than the server's.
+        """
+        most = self.services.settings.target
+        if target is None:
+            target = most
+        if not isinstance(target, int) or not 1 <= target <= most:
+            raise Refused(f"a game ends at 1 to {most} points")
         room_id = f"{self._ids.getrandbits(24):06X}"
         while room_id in self.rooms:
             room_id = f"{self._ids.getrandbits(24):06X}"
-        room = self.rooms[room_id] = Room(room_id, self.services, self._on_closed)
+        room = self.rooms[room_id] = Room(room_id, self.services, self._on_closed, target)
         self._quiet.clear()
         await room.open(host)
         await self.tell_rooms()

@@ -120,10 +120,12 @@ class Player:
         rng: this player's whims.
         pace: how fast time passes.
         fate: see ``Fate``.
+        target: points that end the game that this player opens; None: as the server has it.
     """
 
-    def __init__(self, address: str, name: str, rng: Random, pace: Pace, fate: Fate) -> None:
+    def __init__(self, address: str, name: str, rng: Random, pace: Pace, fate: Fate, target: int | None = None) -> None:
         self.name = name
+        self._target = target
         self._address, self._rng, self._pace, self._fate = address, rng, pace, fate
         self._hand: list[str] = []
         self._table: Data = {}
@@ -136,7 +138,7 @@ class Player:
         """Open a room, fill it with bots, tell the others and start the game when all are there."""
         async with connected(self._address, "/ws/lobby", leave_with=1001) as lobby:
             await lobby.send("client_ready")
-            await lobby.send("create_room", player_name=self.name)
+            await lobby.send("create_room", player_name=self.name, target=self._target)
             _, data = await lobby.receive_one_of("room_created")
         room_id: str = data["room_id"]
         async with connected(self._address, f"/ws/{room_id}") as table:

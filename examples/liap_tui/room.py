@@ -32,13 +32,16 @@ class Room:
         on_closed: called once the room has ended.
     """
 
-    def __init__(self, room_id: str, services: Services, on_closed: Callable[[Room], Awaitable[None]]) -> None:
+    def __init__(
+        self, room_id: str, services: Services, on_closed: Callable[[Room], Awaitable[None]], target: int
+    ) -> None:
         self.id = room_id
         self.seats: list[Seat] = []
         self.host: str | None = None
         self._services = services
         self._record, self._monitor = services.record, services.monitor
         self._on_closed = on_closed
+        self._target = target
         self._game: Game | None = None
         self._removal: asyncio.Task[None] | None = None
         self._closed: asyncio.Task[None] | None = None
@@ -129,7 +132,7 @@ class Room:
             raise Refused("the game has begun")
         if len(self.seats) < SEATS or not all(seat.is_bot or seat.connection for seat in self.seats):
             raise Refused("somebody is missing")
-        self._game = Game(self.id, list(self.seats), self._services, self.broadcast, self._failed)
+        self._game = Game(self.id, list(self.seats), self._services, self.broadcast, self._failed, self._target)
         await self._game.start()
 
     # --- sockets -----------------------------------------------------------------------------------------------------

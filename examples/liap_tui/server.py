@@ -134,7 +134,7 @@ async def _lobby_message(lobby: Lobby, connection: Connection, message: Incoming
         case "client_ready" | "request_room_list":
             connection.send("room_list_update", lobby.room_list())
         case "create_room":
-            room = await lobby.create_room(_name(message.data))
+            room = await lobby.create_room(_name(message.data), message.data.get("target"))
             connection.send("room_created", {"room_id": room.id})
         case "join_room":
             room = lobby.room(message.data.get("room_id"))

@@ -95,6 +95,7 @@ class Panels:
     SERVER_LOSSES = Panel(Dashboards.PIPELINE, 1004, "What servers dropped")
     SAMPLING = Panel(Dashboards.PIPELINE, 1005, "Traces decided too early")
     HUB = Panel(Dashboards.PIPELINE, 1006, "Events missing at the hub")
+    CANARY = Panel(Dashboards.PIPELINE, 1009, "What the canary sees")
     COLLECTOR_UP = Panel(Dashboards.PIPELINE, 1007, "The Collector runs")
     STILL = Panel(Dashboards.PIPELINE, 1008, "Events published")
 
