@@ -98,7 +98,7 @@ REMEDIES: Mapping[Problem, str] = {
     ),
     Problem.CUT: (
         "the connection is cut without an answer: is it the right port for the protocol (4318 is OTLP/HTTP, 4317 is "
-        "OTLP/gRPC), and does the Collector keep running?"
+        "OTLP/gRPC), does the Collector keep running, and does it trust the client's certificate, if it wants one?"
     ),
     Problem.NO_RECEIVER: (
         "something else than an OTLP receiver answers: check host, port and path; 4318 is OTLP/HTTP, 4317 is OTLP/gRPC"
@@ -139,6 +139,8 @@ _SIGNS: tuple[tuple[Problem, str], ...] = (
     (Problem.PROXY, r"ProxyError|via proxy|to proxy|code: 407|407 Proxy"),
     (Problem.PLAIN_TO_TLS, r"HTTP request to an HTTPS|plain HTTP request was sent to HTTPS"),
     (Problem.CLIENT_CERTIFICATE, r"alert (certificate|bad certificate|unknown ca|handshake failure)|ALERT_CERTIFICATE"),
+    # gRPC's word for a connection that its server ended after the handshake, as one does with a client it distrusts.
+    (Problem.CLIENT_CERTIFICATE, r"TSI_DATA_CORRUPTED"),
     (Problem.EXPIRED, r"certificate has expired|CERT_HAS_EXPIRED"),
     (Problem.NOT_YET_VALID, r"not yet valid|CERT_NOT_YET_VALID"),
     (Problem.NAME_MISMATCH, r"(hostname|IP address) mismatch|doesn't match|hostname verification"),

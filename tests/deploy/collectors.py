@@ -12,6 +12,7 @@ from ssl import SSLContext
 from typing import Any
 
 import grpc
+import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import LogsServiceStub
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -103,6 +104,19 @@ def own_metrics(collector: native.Collector) -> dict[str, float]:
             name = series.partition("{")[0]
             sums[name] = sums.get(name, 0.0) + float(value)
     return sums
+
+
+@contextmanager
+def disk(folder: Path, mebibytes: int) -> Iterator[None]:
+    """A file system of this size in a new folder; skips where nobody may mount one."""
+    folder.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("mounting a file system is not allowed here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 # --- requests

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -16,7 +15,7 @@ from deploy import native
 from deploy.collector.roles import agent, standalone
 from deploy.process import wait_until
 from settings import AgentSettings, Settings, parse
-from tests.deploy.collectors import own_metrics
+from tests.deploy.collectors import disk, own_metrics
 from tests.drills.pipeline_ends import (
     KINDS,
     LOCAL,
@@ -151,19 +150,6 @@ def test_a_full_disk_refuses_and_loses_nothing_it_accepted(settings: Settings, t
                 lambda: send(collector, "events", range(2001, 2002)), HTTPStatus.OK.__eq__, SECONDS, "there is room"
             )
             await_all(kept["events"], range(2001, 2002))
-
-
-@contextmanager
-def disk(folder: Path, mebibytes: int) -> Iterator[None]:
-    """A file system of this size; skips where nobody may mount one."""
-    folder.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("mounting a file system is not allowed here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.mark.slow

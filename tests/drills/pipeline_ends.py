@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import http.client
+import itertools
 import threading
 import time
 from collections import Counter
@@ -41,6 +42,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from otel_setup.catalogue import attributes as a
 from settings import Settings
+from tests.drills.proof import Finding
 
 SERVICE = "drill"
 METRIC = "drill.numbers"
@@ -48,6 +50,8 @@ EVENT = "drill.happened"
 KINDS = ("metrics", "traces", "logs", "events")
 """What is sent: events are log records with a name, and stores of their own keep them."""
 LOCAL = "127.0.0.1"
+MILLISECOND = 1_000_000
+"""In nanoseconds. Between two points of a series: of one millisecond Prometheus keeps one."""
 
 
 # --- what is sent -----------------------------------------------------------------------------------------------------
@@ -86,8 +90,10 @@ def request(kind: str, numbers: range, filler: str = "") -> Any:
     if kind == "traces":
         return spans([span(number, number, "drill", *weight) for number in numbers])
     if kind == "metrics":
+        now = time.time_ns()
         points = [
-            NumberDataPoint(as_int=number, time_unix_nano=time.time_ns(), attributes=weight) for number in numbers
+            NumberDataPoint(as_int=number, time_unix_nano=now + index * MILLISECOND, attributes=weight)
+            for index, number in enumerate(numbers)
         ]
         total = Sum(
             data_points=points,
@@ -339,3 +345,14 @@ def eventually(condition: Callable[[], object], seconds: float) -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+def out_of_order(numbers: list[int]) -> int:
+    """Items that came after a later one, where each is looked at when it came first."""
+    firsts = list(dict.fromkeys(numbers))
+    return sum(after < before for before, after in itertools.pairwise(firsts))
+
+
+def unexpected(findings: list[Finding]) -> list[Finding]:
+    """Those that differ from what was expected."""
+    return [finding for finding in findings if finding.expected not in (None, finding.observed)]

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "proof"
-PRODUCT = ("otel_setup", "deploy", "settings")
+PRODUCT = ("otel_setup", "deploy", "settings", "alerts")
 
 
 class Finding(NamedTuple):
