@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from http import HTTPStatus
@@ -16,7 +18,7 @@ from deploy import native
 from deploy.collector.exporters import BATCH_MAX_ITEMS
 from deploy.collector.roles import agent, gateway
 from settings import AgentSettings, Settings, parse
-from tests.drills.pipeline_ends import Store, eventually, post, prometheus_url, span, spans, stores
+from tests.drills.pipeline_ends import Store, eventually, post, prometheus_url, span, spans, stores, unexpected
 from tests.drills.proof import Finding, write_proof
 from tests.support.peers import free_settings, require
 
@@ -28,6 +30,13 @@ MEMORY = BATCH_MAX_ITEMS
 """Spans that an agent may hold for each gateway: as few as it can."""
 MANY = 60
 """Requests' rounds of a hundred traces: more for one gateway than an agent may hold for it."""
+DECISION = 3
+"""Seconds that a trace waits for its decision."""
+TICK = 2.0
+"""Seconds more that it may take: spans are gathered by the agent, and decisions are made once a second."""
+FLUSH = 1
+"""Seconds between what a gateway tells of its counts."""
+AWAY = 15.0
 WAIT = 90.0
 """Seconds that what waited may take to arrive: the pause between tries grows to thirty."""
 
@@ -69,22 +78,45 @@ class Gateway:
 
 
 class Sent:
-    """Traces, each of a span of every service, and each of its spans in a request of its own kind."""
+    """Traces, each of a span of every service, and each of its spans in a request of its own kind.
+
+    :ivar accepted: when each span was, by the clock of :func:`time.monotonic`
+    """
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.traces: set[int] = set()
+        self.accepted: dict[int, float] = {}
         self.next = 1
 
-    def send(self, traces: int) -> range:
-        """Several traces: a request for each service, with its span of every trace."""
+    def send(self, traces: int, pause: float = 0.0) -> range:
+        """Several traces: a request for each service, with its span of every trace, and pauses between them."""
         numbers = range(self.next, self.next + traces)
         for index, service in enumerate(SERVICES):
             body = spans([span(trace, trace * 100 + index) for trace in numbers], service)
             assert post(self.port, "traces", body) == HTTPStatus.OK
+            self.accepted |= dict.fromkeys((trace * 100 + index for trace in numbers), time.monotonic())
+            time.sleep(pause)
         self.next = numbers.stop
         self.traces |= set(numbers)
         return numbers
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Traces all the time until the end of the block; each takes longer than the agent gathers spans."""
+        stop = threading.Event()
+
+        def go_on() -> None:
+            while not stop.is_set():
+                self.send(10, pause=0.1)
+
+        with ThreadPoolExecutor(1) as pool:
+            work = pool.submit(go_on)
+            try:
+                yield
+            finally:
+                stop.set()
+                work.result()
 
     @property
     def spans(self) -> int:
@@ -98,7 +130,7 @@ def trace_of(number: int) -> int:
 @contextmanager
 def two_tiers(folder: Path, gateway_spans: int = 20_000) -> Iterator[tuple[native.Collector, list[Gateway]]]:
     require("otelcol")
-    base = parse({"traces": {"decision_seconds": 3}, "metrics": {"export_interval_seconds": 1}})
+    base = parse({"traces": {"decision_seconds": DECISION}, "metrics": {"export_interval_seconds": FLUSH}})
     with ExitStack() as stack:
         gateways = [Gateway(name, folder, base, stack) for name in ("one", "two")]
         settings = free_settings(base)
@@ -184,15 +216,7 @@ def test_an_agent_ends_while_a_gateway_is_away(tmp_path: Path, pytestconfig: pyt
         settings = replace(settings, agent=agent_settings([one, two], MEMORY))
         one.begin()
         with native.running_collector(settings, folder, role=agent):
-            arrived: list[int] = []
-
-            def all_came() -> bool:
-                before = arrived[:]
-                arrived[:] = one.traces.numbers + two.traces.numbers
-                time.sleep(8)
-                return len(arrived) > 0 and arrived == before
-
-            eventually(all_came, WAIT)
+            arrived = settled([one, two])
         came = Counter(arrived)
         lost = sent.spans - len(came)
         findings = [
@@ -212,8 +236,83 @@ def test_an_agent_ends_while_a_gateway_is_away(tmp_path: Path, pytestconfig: pyt
     assert unexpected(findings) == []
 
 
-def unexpected(findings: list[Finding]) -> list[Finding]:
-    return [finding for finding in findings if finding.expected not in (None, finding.observed)]
+def test_a_gateway_is_killed_with_undecided_traces(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    with two_tiers(tmp_path) as (collector, (one, two)):
+        sent = Sent(collector.settings.otlp_http_port)
+        with sent.sending():
+            time.sleep(3 * DECISION)
+            killed = time.monotonic()
+            one.kill()
+            alive = len(two.traces.numbers)
+            time.sleep(AWAY)
+            went_on = set(map(trace_of, two.traces.numbers[alive:]))
+            one.begin()
+            time.sleep(2 * DECISION)
+        later = {number for number, at in sent.accepted.items() if at > killed}
+        eventually(lambda: later <= {*one.traces.numbers, *two.traces.numbers}, WAIT)
+        came = Counter(settled([one, two]))
+        both = sum(len(names) > 1 for names in homes([one, two]).values())
+        uncounted = sent.spans - counted_by([one, two])
+    findings = [
+        *_account_of_traces(sent, killed, came),
+        Finding("traces that arrived in both gateways", "0", str(both)),
+        Finding("spans that arrived twice", None, str(came.total() - len(came))),
+        Finding("traces that the other one passed on meanwhile", None, str(len(went_on))),
+        Finding("it passed on some", "True", str(bool(went_on))),
+        Finding("spans that are in no count", None, str(uncounted)),
+        Finding(
+            f"more than were accepted within {FLUSH + TICK:g} s before the kill",
+            "False",
+            str(uncounted > _accepted_within(sent, FLUSH + TICK, killed)),
+        ),
+    ]
+    write_proof(
+        pytestconfig,
+        "two-tier-gateway-killed",
+        f"A gateway is killed with SIGKILL while traces of {len(SERVICES)} spans come all the time, and started again "
+        f"after {AWAY:g} s. A trace waits {DECISION} s for its decision. Expected numbers are the sender's own.",
+        findings,
+    )
+    assert unexpected(findings) == []
+
+
+def _account_of_traces(sent: Sent, killed: float, came: Counter[int]) -> list[Finding]:
+    """Which are lost or have lost a part, and when they were sent."""
+    arrived = Counter(map(trace_of, came))
+    lost = {trace for trace in sent.traces if not arrived[trace]}
+    damaged = {trace for trace in sent.traces if arrived[trace] < len(SERVICES)}
+    begun, ended = (
+        {trace: sent.accepted[trace * 100 + index] for trace in sent.traces} for index in (0, len(SERVICES) - 1)
+    )
+    window = DECISION + TICK
+    recent = {trace for trace in sent.traces if ended[trace] >= killed - window and begun[trace] <= killed}
+    waited = [killed - begun[trace] for trace in damaged]
+    return [
+        Finding("traces sent", None, str(len(sent.traces))),
+        Finding(f"of these within {window:g} s before the kill", None, str(len(recent))),
+        Finding("lost", None, str(len(lost))),
+        Finding("lost in part", None, str(len(damaged - lost))),
+        Finding("lost, also in part, of those sent earlier or after the kill", "0", str(len(damaged - recent))),
+        Finding("the longest that one of them had waited, s", None, f"{max(waited, default=0):.1f}"),
+    ]
+
+
+def _accepted_within(sent: Sent, seconds: float, killed: float) -> int:
+    return sum(killed - seconds <= at <= killed for at in sent.accepted.values())
+
+
+def settled(gateways: list[Gateway]) -> list[int]:
+    """All that arrived, once there was something and nothing more came."""
+    arrived: list[int] = []
+
+    def all_came() -> bool:
+        before = arrived[:]
+        arrived[:] = [number for each in gateways for number in each.traces.numbers]
+        time.sleep(8)
+        return len(arrived) > 0 and arrived == before
+
+    eventually(all_came, WAIT)
+    return arrived
 
 
 def counted_by(gateways: list[Gateway]) -> int:
@@ -245,7 +344,7 @@ def _one_is_away(sent: Sent, one: Gateway, two: Gateway) -> list[Finding]:
     one.kill()
     began = time.monotonic()
     meanwhile: set[int] = set()
-    while time.monotonic() < began + 15:
+    while time.monotonic() < began + AWAY:
         meanwhile |= set(sent.send(10))
         time.sleep(0.25)
     # Those of the other gateway have arrived while this one is still away.
