@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+from alerts.cases import GROUPS
+from alerts.cases.case import game_of
+from alerts.cases.render import case_files
 from alerts.groups import groups
+from alerts.parts import Group
+from alerts.promtool import TESTS
 from alerts.render import KUBERNETES, kubernetes, rule_file
 from otel_setup.catalogue import Catalogue
 from settings import Settings
+from settings.alerts import AlertSettings
 
 FOLDER = "alerts"
 RULES = f"{FOLDER}/rules"
@@ -18,4 +27,21 @@ def generated(settings: Settings, catalogue: Catalogue) -> dict[str, str]:
     """
     every = groups(settings, catalogue)
     files = {f"{RULES}/{group.name}.yaml": rule_file(group, settings) for group in every}
-    return files | {f"{FOLDER}/{KUBERNETES}": kubernetes(every, settings, f"{catalogue.prefix}-alerts")}
+    files[f"{FOLDER}/{KUBERNETES}"] = kubernetes(every, settings, f"{catalogue.prefix}-alerts")
+    return files | _cases(settings, catalogue, every)
+
+
+def _cases(settings: Settings, catalogue: Catalogue, every: Sequence[Group]) -> dict[str, str]:
+    """The cases are written for the default thresholds: with others there are none, rather than wrong ones."""
+    links = {"runbooks_url": settings.alerts.runbooks_url, "grafana_url": settings.alerts.grafana_url}
+    if settings.alerts != replace(AlertSettings(), **links):
+        return {}
+    game = game_of(settings, catalogue)
+    files: dict[str, str] = {}
+    for group in every:
+        if group.name not in GROUPS:
+            continue  # it has no alerts
+        there = {alert.name for alert in group.alerts}
+        cases = [case for case in GROUPS[group.name](game) if case.alert in there]
+        files |= {f"{TESTS}/{name}": text for name, text in case_files(group.name, cases).items()}
+    return files

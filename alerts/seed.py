@@ -57,8 +57,7 @@ def _alerts(query: Query) -> Iterator[Alert]:
     there = f"{lost} + {query.now(M.CONNECTIONS_ACTIVE)}"
     yield Alert(
         name="ConnectionDrops",
-        expr=f"{lost} > {LEAST_DROPPED}\n"
-        f"and {lost} / ({there} > 0) > {number(given.connection_drops_percent / 100)}",
+        expr=f"{lost} > {LEAST_DROPPED}\nand {lost} / ({there} > 0) > {number(given.connection_drops_percent / 100)}",
         severity=Severity.WARNING,
         hold_seconds=2 * MINUTE,
         summary="Players lose their connections during games.",

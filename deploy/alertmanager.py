@@ -3,47 +3,102 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from alerts.parts import Severity, Team
 from deploy import tools
+from deploy.collector.check import ConfigurationError
 from deploy.collector.variables import LOOPBACK
+from deploy.duration import duration
+from deploy.generating import write
 from deploy.process import Command, Process, http_get, running
-from deploy.yaml_text import Comments, document
 from settings import AlertmanagerSettings, Settings
+from settings.receivers import ReceiverSettings
 
 PROGRAM = "alertmanager"
-RECEIVER = "page"
+CONFIG, MESSAGES = "alertmanager.yml", "alertmanager-messages.tmpl"
+PAGE, TICKET, DEADMAN = "page", "ticket", "deadman"
+SEVERITIES = {Severity.CRITICAL: PAGE, Severity.WARNING: TICKET}
+"""Who is told of what."""
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_TICKS = 4
+"""What is on is looked at so many times in the time after which it is told again: at the end of a whole such time it is
+a moment too young to be told, and would wait for another."""
+
+
+def files(settings: Settings) -> dict[str, str]:
+    """The texts of ``alertmanager.yml`` and of the templates of its messages, which are in the same folder.
+
+    :raises ConfigurationError: where the settings name receivers that cannot work
+    """
+    return {CONFIG: config(settings), MESSAGES: (_TEMPLATES / MESSAGES).read_text(encoding="utf-8")}
 
 
 def config(settings: Settings) -> str:
-    """The text of ``alertmanager.yml``."""
+    """The text of ``alertmanager.yml``.
+
+    :raises ConfigurationError: where the settings name receivers that cannot work
+    """
     alertmanager = settings.alertmanager
-    tree = {
-        "route": {
-            "receiver": RECEIVER,
-            "group_by": ["alertname", "job"],
-            "group_wait": f"{alertmanager.group_wait_seconds}s",
-            "group_interval": "5m",
-            "repeat_interval": f"{alertmanager.repeat_hours}h",
-        },
-        "inhibit_rules": [
-            {
-                "source_matchers": ['severity="critical"'],
-                "target_matchers": ['severity="warning"'],
-                "equal": ["alertname", "job"],
-            }
-        ],
-        "receivers": [{"name": RECEIVER}],
+    receivers = _receivers(alertmanager)
+    if problems := [*_problems(alertmanager, receivers)]:
+        raise ConfigurationError(PROGRAM, problems)
+    # Go's templates, which the file holds, have the braces that are Jinja's otherwise.
+    environment = Environment(  # noqa: S701 - it is YAML, and every text goes through tojson
+        loader=FileSystemLoader(_TEMPLATES),
+        undefined=StrictUndefined,
+        variable_start_string="<<",
+        variable_end_string=">>",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
+    return environment.get_template(f"{CONFIG}.j2").render(
+        alertmanager=alertmanager,
+        heartbeat_tick=duration(alertmanager.heartbeat_seconds / _TICKS),
+        messages=MESSAGES,
+        severities=SEVERITIES,
+        receivers=receivers,
+        told=any(to != ReceiverSettings() for to in receivers.values()),
+        # The end of Watchdog must not look like a sign of life.
+        resolved=lambda name: name != DEADMAN,
+    )
+
+
+def _receivers(alertmanager: AlertmanagerSettings) -> dict[str, ReceiverSettings]:
+    """Every receiver by its name; a team's own is ``page-platform``."""
+    everybodys = {PAGE: alertmanager.page, TICKET: alertmanager.ticket, DEADMAN: alertmanager.deadman}
+    teams = {
+        f"{kind}-{team}": to
+        for team, own in alertmanager.teams.items()
+        for kind, to in ((PAGE, own.page), (TICKET, own.ticket))
+        if to != ReceiverSettings()
     }
-    comments: Comments = {
-        ("inhibit_rules",): "Where it is critical, the warning about the same says nothing new.",
-        ("receivers",): "Alerts are on Alertmanager's own page and API until somebody is named here.",
-    }
-    return document(tree, "Alertmanager: who is told of what, and how often.", comments)
+    return everybodys | teams
+
+
+def _problems(alertmanager: AlertmanagerSettings, receivers: Mapping[str, ReceiverSettings]) -> Iterator[str]:
+    mail = alertmanager.mail
+    for team in alertmanager.teams:
+        if team not in set(Team):
+            yield f"no alert is of a team {team!r}; there are {', '.join(Team)}"
+    for name, to in receivers.items():
+        if to.slack_channel and not to.slack_api_url_file:
+            yield f"{name}: slack_channel needs slack_api_url_file"
+        if to.pagerduty_url and not to.pagerduty_routing_key_file:
+            yield f"{name}: pagerduty_url needs pagerduty_routing_key_file"
+        if to.email_to and not (mail.server and mail.sender):
+            yield f"{name}: email_to needs alertmanager.mail.server and alertmanager.mail.sender"
+    if bool(mail.username) != bool(mail.password_file):
+        yield "mail: username and password_file belong together"
 
 
 def arguments(settings: Settings, config_file: Path, data_dir: Path) -> list[str]:
@@ -81,12 +136,13 @@ def running_alertmanager(settings: Settings, data_dir: Path) -> Iterator[Alertma
     """Run Alertmanager on the settings' port.
 
     :param data_dir: holds silences and notifications, its configuration and its log
+    :raises ConfigurationError: where the settings name receivers that cannot work
     :raises ProcessError: where it does not start
     """
+    made = files(settings)
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = data_dir / "alertmanager.yml"
-    file.write_text(config(settings))
-    argv: Command = [tools.ensure(PROGRAM), *arguments(settings, file, data_dir / "data")]
+    write(made, data_dir)
+    argv: Command = [tools.ensure(PROGRAM), *arguments(settings, data_dir / CONFIG, data_dir / "data")]
     ready = f"http://{LOOPBACK}:{settings.alertmanager.port}/-/ready"
     with running("Alertmanager", argv, data_dir / "alertmanager.log", ready) as process:
         yield Alertmanager(process, settings.alertmanager)

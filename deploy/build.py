@@ -31,7 +31,7 @@ def generated(settings: Settings, catalogue: Catalogue | None = None) -> dict[st
         check(role, settings.collector.secrets)
         files[f"{role.name}.yaml"] = role.render()
     backends = {
-        "alertmanager.yml": alertmanager.config(settings),
+        **alertmanager.files(settings),
         "jaeger.yaml": jaeger.config(settings),
         "loki.yaml": loki.config(settings),
     }

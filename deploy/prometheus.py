@@ -11,6 +11,10 @@ from deploy.yaml_text import document
 from settings import Settings
 
 COLLECTOR_JOB, HUB_JOB = "otelcol", "hub"
+RULES = "rules"
+"""The folder of the rules, beside the configuration: Prometheus looks for files from there."""
+RESEND_INTERVALS = 6
+"""After so many intervals what fires is told again. Untold for four times as long, Alertmanager takes it for over."""
 FEATURES = ("exemplar-storage", "created-timestamp-zero-ingestion")
 
 
@@ -28,6 +32,10 @@ def config(settings: Settings) -> str:
             "tsdb": {"out_of_order_time_window": f"{prometheus.out_of_order_minutes}m"},
             "exemplars": {"max_exemplars": prometheus.max_exemplars},
         },
+        "rule_files": [f"{RULES}/*.yaml"],
+        "alerting": {
+            "alertmanagers": [{"static_configs": [{"targets": [f"{LOOPBACK}:{settings.alertmanager.port}"]}]}]
+        },
         "scrape_configs": [
             _scraped(COLLECTOR_JOB, settings.collector.telemetry_port),
             *([_scraped(HUB_JOB, settings.hub.port)] if settings.hub.enabled else []),
@@ -37,6 +45,7 @@ def config(settings: Settings) -> str:
         ("otlp",): "Game metrics are pushed by the Collector. Dots become underscores and units and _total are "
         "appended, as on a server's own /metrics, so that a query means the same by either way.",
         ("storage", "tsdb"): "What waited in the Collector's queue during an outage is older than what came meanwhile.",
+        ("rule_files",): "Beside this file: those that `python -m alerts build` writes.",
         ("scrape_configs",): "Only the Collector itself and the hub are scraped.",
     }
     return document(tree, "Prometheus, fed by the Collector over OTLP.", comments)
@@ -56,5 +65,7 @@ def arguments(settings: Settings, config_file: Path, data_dir: Path, features: S
         "--web.enable-otlp-receiver",
         # OTLP says nothing when an instance dies, so a value is current for as long as the settings say.
         f"--query.lookback-delta={duration(settings.current_seconds)}",
+        # Alertmanager may have been away, or not yet known, when an alert was told first.
+        f"--rules.alert.resend-delay={duration(RESEND_INTERVALS * settings.scrape_interval_seconds)}",
     ]
     return [*flags, *([f"--enable-feature={','.join(features)}"] if features else [])]

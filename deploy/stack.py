@@ -20,11 +20,15 @@ from typing import Any
 
 import psutil
 
-from deploy import native, tools
+from alerts.groups import groups
+from alerts.render import rule_file
+from deploy import native, prometheus, tools
+from deploy.alertmanager import running_alertmanager
 from deploy.collector.check import check
 from deploy.collector.graph import Role
 from deploy.collector.roles import ROLES, MakeRole
 from deploy.collector.variables import LOOPBACK
+from deploy.generating import write
 from deploy.jaeger import running_jaeger
 from deploy.loki import running_loki
 from deploy.ports import is_free, ports_of
@@ -98,6 +102,9 @@ STORES: Mapping[str, Store] = {
 }
 """By the component of a role that needs it."""
 
+_ALERTMANAGER = Store("alertmanager", "alertmanager", "alertmanager", running_alertmanager)
+"""Beside every Prometheus."""
+
 
 def role_named(name: str, settings: Settings, catalogue: Catalogue) -> tuple[MakeRole, Role]:
     """A role by its name, checked.
@@ -113,9 +120,9 @@ def role_named(name: str, settings: Settings, catalogue: Catalogue) -> tuple[Mak
 
 
 def stores_of(role: Role) -> list[Store]:
-    """What a role sends to, or reads from."""
-    needed = [STORES[part.id] for part in role.components if part.id in STORES]
-    return list({store.name: store for store in needed}.values())
+    """What a role sends to, or reads from, and what that sends to."""
+    needed = {store.name: store for part in role.components if (store := STORES.get(part.id))}
+    return [*needed.values(), *([_ALERTMANAGER] if _PROMETHEUS.name in needed else [])]
 
 
 @dataclass(frozen=True)
@@ -148,22 +155,33 @@ def running_role(name: str, settings: Settings, catalogue: Catalogue, folder: Pa
     :raises ProcessError: a program does not start
     """
     make, role = role_named(name, settings, catalogue)
+    needed = stores_of(role)
+    if _ALERTMANAGER in needed:
+        write_rules(settings, catalogue, folder / _PROMETHEUS.name / prometheus.RULES)
     with ExitStack() as everything:
-        stores = {
-            store.name: everything.enter_context(store.start(settings, folder / store.name))
-            for store in stores_of(role)
-        }
-        prometheus = stores.get("prometheus")
+        stores = {store.name: everything.enter_context(store.start(settings, folder / store.name)) for store in needed}
+        store = stores.get(_PROMETHEUS.name)
         collector = everything.enter_context(
             native.running_collector(
                 settings,
                 folder / "collector",
-                None if prometheus is None else prometheus.url,
+                None if store is None else store.url,
                 role=make,
                 catalogue=catalogue,
             )
         )
         yield RunningRole(settings, collector, stores)
+
+
+def write_rules(settings: Settings, catalogue: Catalogue, folder: Path) -> None:
+    """Write the rules of this game for Prometheus, in place of those of an earlier one.
+
+    :param folder: beside Prometheus's configuration: :data:`deploy.prometheus.RULES`
+    :raises alerts.query.QueryError: where a rule asks for what the game's catalogue does not have
+    """
+    for earlier in folder.glob("*.yaml"):
+        earlier.unlink()
+    write({f"{group.name}.yaml": rule_file(group, settings) for group in groups(settings, catalogue)}, folder)
 
 
 def data_dir(given: Path | None) -> Path:
@@ -318,4 +336,5 @@ __all__ = [
     "status",
     "stores_of",
     "up",
+    "write_rules",
 ]

@@ -104,7 +104,7 @@ def _deployment(local: bool, screen: _Screen, catalogue: Catalogue) -> Iterator[
             screen.say("To see it go through a Collector to its stores: python -m deploy tools   (once, half an hour)")
         yield None
         return
-    screen.say("Starting a Collector, Prometheus, Jaeger, Loki and the hub …", _DIM)
+    screen.say("Starting a Collector, Prometheus with Alertmanager, Jaeger, Loki and the hub …", _DIM)
     with (
         tempfile.TemporaryDirectory(prefix="otel-setup-demo-") as folder,
         stack.running_role(ROLE, settings, catalogue, Path(folder)) as role,

@@ -69,7 +69,7 @@ class AlertSettings:
     """Full rooms from which no game starts."""
 
     bots_percent: float = number(90.0, minimum=1, maximum=100)
-    """Seats taken by bots, of all seats of the games begun within an hour."""
+    """Seats taken by bots, of all seats of the games that ended within an hour."""
 
     loop_lag_seconds: float = number(0.1, minimum=0.001)
     """By how much callbacks of a server's event loop are late, in the 99th of a hundred."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from settings.alerts import AlertSettings
 from settings.fields import number, port, word
+from settings.receivers import MailSettings, ReceiverSettings, TeamReceivers
 
 SIGNALS = ("traces", "metrics", "logs")
 
@@ -245,7 +246,7 @@ class ZipkinSettings:
 
 @dataclass(frozen=True)
 class AlertmanagerSettings:
-    """Alertmanager: where it listens and how often it tells."""
+    """Alertmanager: where it listens, whom it tells and how often."""
 
     port: int = port(9093)
     retention_hours: int = number(120)
@@ -255,7 +256,28 @@ class AlertmanagerSettings:
     """How long alerts that belong together are gathered before the first word."""
 
     repeat_hours: int = number(4)
-    """After so long, what is still on is told again."""
+    """After so long, what still wakes somebody is told again."""
+
+    ticket_repeat_hours: int = number(24)
+    """After so long, a ticket is told again."""
+
+    heartbeat_seconds: int = number(60)
+    """How often ``deadman`` hears that alerts arrive. It raises an alarm itself where it hears nothing; let it wait for
+    three of them."""
+
+    page: ReceiverSettings = field(default_factory=ReceiverSettings)
+    """Whoever is woken, by alerts of severity ``critical``."""
+
+    ticket: ReceiverSettings = field(default_factory=ReceiverSettings)
+    """Where tickets are: ``warning``, and what has no severity that is known."""
+
+    deadman: ReceiverSettings = field(default_factory=ReceiverSettings)
+    """A service outside of all this that expects ``Watchdog``, as a webhook."""
+
+    teams: Mapping[str, TeamReceivers] = field(default_factory=dict)
+    """Receivers of a team's own (``game``, ``platform``), in place of those above."""
+
+    mail: MailSettings = field(default_factory=MailSettings)
 
 
 @dataclass(frozen=True)

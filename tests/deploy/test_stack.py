@@ -149,12 +149,12 @@ def test_what_hinders_the_start_is_told_where_it_was_started(
 
 
 def test_the_whole_of_standalone_comes_up(terminal: Terminal) -> None:
-    for program in ("prometheus", "jaeger", "loki"):
+    for program in ("prometheus", "alertmanager", "jaeger", "loki"):
         require(program)
     code, out, _ = terminal.up("standalone")
     assert code == 0
-    found = {line.split()[0]: line.split()[1] for line in out.splitlines()[:5]}
-    assert found == dict.fromkeys(["collector", "prometheus", "jaeger", "loki", "hub"], "ok")
+    found = {line.split()[0]: line.split()[1] for line in out.splitlines()[:6]}
+    assert found == dict.fromkeys(["collector", "prometheus", "alertmanager", "jaeger", "loki", "hub"], "ok")
     kept = json.loads((terminal.folder / "data" / stack.STATE).read_text())
     assert kept["role"] == "standalone"
 

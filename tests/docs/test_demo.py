@@ -26,7 +26,7 @@ def demo(*more: str) -> subprocess.CompletedProcess[str]:
 )
 def test_the_demo_shows_games_and_everybody_agrees_about_them(more: list[str], accounts: list[str]) -> None:
     if not more:
-        for program in ("otelcol", "prometheus", "jaeger", "loki"):
+        for program in ("otelcol", "prometheus", "jaeger", "loki", "alertmanager"):
             require(program)
     done = demo(*more)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr
