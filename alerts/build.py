@@ -12,6 +12,7 @@ from alerts.groups import groups
 from alerts.parts import Group
 from alerts.promtool import TESTS
 from alerts.render import KUBERNETES, kubernetes, rule_file
+from alerts.runbooks import generated_runbooks
 from otel_setup.catalogue import Catalogue
 from settings import Settings
 from settings.alerts import AlertSettings
@@ -28,13 +29,13 @@ def generated(settings: Settings, catalogue: Catalogue) -> dict[str, str]:
     every = groups(settings, catalogue)
     files = {f"{RULES}/{group.name}.yaml": rule_file(group, settings) for group in every}
     files[f"{FOLDER}/{KUBERNETES}"] = kubernetes(every, settings, f"{catalogue.prefix}-alerts")
-    return files | _cases(settings, catalogue, every)
+    return files | _cases(settings, catalogue, every) | generated_runbooks(settings, catalogue)
 
 
 def _cases(settings: Settings, catalogue: Catalogue, every: Sequence[Group]) -> dict[str, str]:
     """The cases are written for the default thresholds: with others there are none, rather than wrong ones."""
-    links = {"runbooks_url": settings.alerts.runbooks_url, "grafana_url": settings.alerts.grafana_url}
-    if settings.alerts != replace(AlertSettings(), **links):
+    given = settings.alerts
+    if given != replace(AlertSettings(), runbooks_url=given.runbooks_url, grafana_url=given.grafana_url):
         return {}
     game = game_of(settings, catalogue)
     files: dict[str, str] = {}

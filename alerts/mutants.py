@@ -167,7 +167,7 @@ class Hunt:
         return "|".join(sorted({rule["alert"] for rule in alerts if all(label in rule["expr"] for label in labels)}))
 
     def _passes(self, *arguments: object) -> bool:
-        command = [self._promtool, *map(str, arguments)]
+        command = [str(self._promtool), *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, check=False, timeout=TIMEOUT_SECONDS)  # noqa: S603 - promtool
         return done.returncode == 0
 

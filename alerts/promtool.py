@@ -44,7 +44,7 @@ def failing(promtool: Path, files: Mapping[str, str]) -> str:
     with TemporaryDirectory(prefix="alerts-") as folder:
         write(files, Path(folder))
         tests = sorted(name for name in files if name.startswith(f"{TESTS}/"))
-        command = [promtool, "test", "rules", *(Path(folder, name) for name in tests)]
+        command = [str(promtool), "test", "rules", *(str(Path(folder, name)) for name in tests)]
         done = subprocess.run(  # noqa: S603 - the program that this project built
             command, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS
         )
